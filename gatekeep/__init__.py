@@ -1,0 +1,3 @@
+"""gatekeep: declarative traffic gating for plain Kubernetes Services, with plans that are proved before they run."""
+
+__version__ = "0.1.0"

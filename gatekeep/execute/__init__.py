@@ -1,0 +1,1 @@
+"""Carries out verified plans: locks, writes, takes the barriers seriously, and stops at the first surprise."""

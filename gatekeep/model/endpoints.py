@@ -1,0 +1,117 @@
+"""Who receives traffic: a pure twin of ``k8s.io/endpointslice``.
+
+Says what the endpoint controller publishes for a pod behind a Service, and counts what a floor may count. The rules are
+restated in ``docs/design/0003-endpoints.md``; the source is
+https://github.com/kubernetes/endpointslice/blob/master/utils.go (podToEndpoint) and
+https://github.com/kubernetes/endpointslice/blob/master/util/controller_utils.go (ShouldPodBeInEndpoints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gatekeep.model.objects import EndpointSlice, Pod, Service
+from gatekeep.model.selectors import matches_map
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+CONTROLLER = "endpointslice-controller.k8s.io"
+SLICE_CAPACITY = 100
+"""Endpoints in one EndpointSlice; the default of ``--max-endpoints-per-slice``."""
+
+
+class Published(NamedTuple):
+    """The conditions that stand in the EndpointSlice for one pod."""
+
+    ready: bool
+    serving: bool
+    terminating: bool
+
+
+def is_ready(pod: Pod) -> bool:
+    """The pod's Ready condition is True."""
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+
+
+def is_terminal(pod: Pod) -> bool:
+    """Succeeded or Failed: it will never serve again. (Terminating, with a deletionTimestamp, is another thing.)"""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def published(pod: Pod, service: Service) -> Published | None:
+    """What the slices say of ``pod``, given that the selector matches; None when the pod is not listed at all."""
+    if is_terminal(pod) or not pod.spec.node_name or not _has_addresses(pod, service):
+        return None
+    serving = is_ready(pod)
+    terminating = pod.metadata.deletion_timestamp is not None
+    ready = service.spec.publish_not_ready_addresses or (serving and not terminating)
+    return Published(ready=ready, serving=serving, terminating=terminating)
+
+
+def counts_as_ready(pod: Pod, service: Service) -> bool:
+    """True when ``pod`` behind ``service`` is a ready endpoint that the floor may count.
+
+    With publishNotReadyAddresses the slices say ready for every listed pod, so the pod's own condition counts. A pod
+    that lacks a named target port sits in a slice without ports: ready, but unreachable.
+    """
+    if published(pod, service) is None or not has_target_ports(pod, service):
+        return False
+    return is_ready(pod) and pod.metadata.deletion_timestamp is None
+
+
+def has_target_ports(pod: Pod, service: Service) -> bool:
+    """Every named targetPort of the Service exists in the pod."""
+    wanted = [port.target_port for port in service.spec.ports if isinstance(port.target_port, str)]
+    if not wanted:
+        return True
+    named = {port.name for container in pod.spec.containers for port in container.ports}
+    return all(name in named for name in wanted)
+
+
+def ready_pods(pods: Iterable[Pod], service: Service, selector: Mapping[str, str] | None) -> tuple[Pod, ...]:
+    """The ready endpoints of ``service`` if its selector were ``selector``, in the order of ``pods``."""
+    if not is_gateable(service):
+        return ()
+    return tuple(
+        pod
+        for pod in pods
+        if pod.namespace == service.namespace and matches_map(selector, pod.labels) and counts_as_ready(pod, service)
+    )
+
+
+def is_gateable(service: Service) -> bool:
+    """The endpoint controller keeps slices for it: it has a selector and is no ExternalName."""
+    return service.spec.type != "ExternalName" and bool(service.spec.selector)
+
+
+def ready_in_slices(
+    slices: Iterable[EndpointSlice], service: str, *, not_ready_uids: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The uids of the pods that the slices of ``service`` list as ready.
+
+    Only slices of the endpoint controller that have ports count (others, as the mirroring controller's, keep listing
+    pods that are gone), and a pod counts only if it is ready in every address family. ``not_ready_uids`` are left
+    out: with publishNotReadyAddresses the slices call every pod ready.
+    """
+    families: dict[str, set[str]] = {}
+    for item in slices:
+        labels = item.metadata.labels
+        if labels.get(SERVICE_NAME_LABEL) != service or labels.get(MANAGED_BY_LABEL) != CONTROLLER:
+            continue
+        ready = families.setdefault(item.address_type, set())
+        if item.ports is None and item.endpoints:
+            continue
+        for endpoint in item.endpoints or ():
+            if endpoint.conditions.ready is not False and endpoint.target_ref is not None:
+                ready.add(endpoint.target_ref.uid)
+    if not families:
+        return frozenset()
+    return frozenset(set.intersection(*families.values())) - not_ready_uids
+
+
+def _has_addresses(pod: Pod, service: Service) -> bool:
+    if len(service.spec.ip_families) < 2:
+        return bool(pod.status.pod_ip)
+    found = {"IPv6" if ":" in address.ip else "IPv4" for address in pod.status.pod_ips}
+    return found.issuperset(service.spec.ip_families)

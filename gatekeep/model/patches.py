@@ -1,0 +1,170 @@
+"""JSON Patch (RFC 6902): the one place where operations are generated, escaped and applied.
+
+Every generated patch starts with ``test`` operations on exactly what it relies on: the object's uid and the old value
+of each field it writes, never a resourceVersion. :func:`apply` speaks the API server's dialect (evanphx/json-patch v4
+and the typed decoding after it), which differs from the RFC in ways that ``tests/model/test_patches.py`` tabulates:
+https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from gatekeep.model.errors import PatchRejectedError
+
+if TYPE_CHECKING:
+    import jsonpatch
+
+Verb = Literal["test", "add", "replace", "remove"]
+
+
+class Op(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One operation. ``value`` UNSET means absent; None is JSON null, which ``test`` reads as "must be absent"."""
+
+    op: Verb
+    path: str
+    value: Any = msgspec.UNSET
+
+
+Patch = tuple[Op, ...]
+
+
+def pointer(*tokens: str) -> str:
+    """A JSON pointer (RFC 6901) to ``tokens``, escaped."""
+    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def tokens_of(path: str) -> tuple[str, ...]:
+    """The unescaped tokens of a JSON pointer."""
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:])
+
+
+def uid_guard(uid: object) -> Op:
+    """Guards a patch against another object of the same name."""
+    return Op("test", "/metadata/uid", uid)
+
+
+@functools.lru_cache(maxsize=256)
+def _edit(path: str, old: str | None, new: str | None) -> Patch:
+    """The guard and the write for one string field; cached, so 100,000 pods share one pair of operations."""
+    guard = Op("test", path, old)
+    if new is None:
+        return (guard, Op("remove", path))
+    return (guard, Op("replace" if old is not None else "add", path, new))
+
+
+def label_patch(uid: object, edits: Mapping[str, tuple[str | None, str | None]]) -> Patch:
+    """Moves labels from old to new values (None = absent), sorted by key; guarded by uid and every old value.
+
+    The object must have a labels map: ``add`` below an absent parent is refused by the API server.
+    """
+    ordered = [_edit(pointer("metadata", "labels", key), old, new) for key, (old, new) in sorted(edits.items())]
+    return (uid_guard(uid), *(op[0] for op in ordered), *(op[1] for op in ordered))
+
+
+def selector_patch(uid: object, live: Mapping[str, str], wanted: Mapping[str, str]) -> Patch:
+    """Turns a Service's selector from ``live`` into ``wanted`` in one patch, guarded by the whole live selector.
+
+    Raises ValueError for an empty ``wanted``: a Service without selector freezes its EndpointSlices.
+    """
+    if not wanted:
+        raise ValueError("a Service selector must keep at least one key")
+    removed = [Op("remove", pointer("spec", "selector", key)) for key in sorted(live) if key not in wanted]
+    written = [
+        Op("replace" if key in live else "add", pointer("spec", "selector", key), value)
+        for key, value in sorted(wanted.items())
+        if live.get(key) != value
+    ]
+    return (uid_guard(uid), Op("test", "/spec/selector", dict(live)), *removed, *written)
+
+
+def delete_guard(uid: object) -> Patch:
+    """What a deletion relies on, written as a patch: the object is the one that was seen."""
+    return (uid_guard(uid),)
+
+
+def apply(document: Any, patch: Sequence[Op]) -> Any:
+    """``document`` after ``patch`` in the API server's dialect; the argument is not changed.
+
+    Raises :class:`PatchRejectedError` where the API server answers 422.
+    """
+    # Imported here: `gatekeep --help` and the offline verbs that build no plan never need the library.
+    import jsonpatch
+    import jsonpointer
+
+    operations = [msgspec.to_builtins(op) for op in patch]
+    try:
+        return _dialect()(operations).apply(document)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
+        raise PatchRejectedError(f"the patch does not apply: {error}") from error
+
+
+@functools.cache
+def _dialect() -> type[jsonpatch.JsonPatch]:
+    """jsonpatch with the API server's reading of null and absent."""
+    import jsonpatch
+    import jsonpointer
+
+    def leaf(operation: Any, document: Any) -> tuple[Any, Any]:
+        parent, key = operation.pointer.to_last(document)
+        if key is not None and not isinstance(parent, dict | list):
+            raise jsonpatch.JsonPatchConflict(f"{operation.location}: the parent is not a container")
+        return parent, key
+
+    class Test(jsonpatch.TestOperation):
+        """``null`` (or no value) passes when the leaf is absent or null; scalars compare by type."""
+
+        def apply(self, obj: Any) -> Any:
+            wanted = self.operation.get("value")
+            parent, key = leaf(self, obj)
+            found = _lookup(parent, key) if key is not None else parent
+            if not _same(found, wanted):
+                raise jsonpatch.JsonPatchTestFailed(f"test of {self.location}: expected {wanted!r}, found {found!r}")
+            return obj
+
+    class Add(jsonpatch.AddOperation):
+        """Without a value it adds null, which a string map stores as the empty string."""
+
+        def apply(self, obj: Any) -> Any:
+            leaf(self, obj)
+            self.operation.setdefault("value", None)
+            return super().apply(obj)
+
+    class Replace(jsonpatch.ReplaceOperation):
+        """On an absent key it acts as ``add``."""
+
+        def apply(self, obj: Any) -> Any:
+            parent, key = leaf(self, obj)
+            if isinstance(parent, dict) and key is not None:
+                parent[key] = self.operation.get("value")
+                return obj
+            return super().apply(obj)
+
+    class Dialect(jsonpatch.JsonPatch):
+        operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "test": Test, "add": Add, "replace": Replace})
+
+    del jsonpointer
+    return Dialect
+
+
+def _lookup(parent: Any, key: Any) -> Any:
+    if isinstance(parent, dict):
+        return parent.get(key)
+    try:
+        return parent[int(key)]
+    except (ValueError, IndexError):
+        return None
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Equality as the API server sees it: true is not 1, and 30 is not 30.0."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(_same(found[key], wanted[key]) for key in found)
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_same, found, wanted))
+    return type(found) is type(wanted) and bool(found == wanted)

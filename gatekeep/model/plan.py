@@ -1,0 +1,234 @@
+"""The plan document: ordered steps and the predicted endpoints after each.
+
+The same classes write and read it. The bytes are the same on every run: keys are sorted, there is no clock in it, and
+``id`` is the SHA-256 of the document without ``id`` as RFC 8785 writes it. Field by field: ``docs/plan-document.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from gatekeep.model.errors import InvalidInputError
+from gatekeep.model.patches import Patch
+from gatekeep.model.selectors import LabelSelector
+
+API_VERSION = "gatekeep.dev/v1alpha1"
+DEFAULT_TIMEOUT_SECONDS = 300
+
+Severity = Literal["error", "warning", "info"]
+Action = Literal["Patch", "Create", "Delete", "Wait"]
+
+
+class _Part(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
+    """A newer gatekeep may add fields; an older one reads past them."""
+
+
+class PolicySource(_Part, frozen=True):
+    """Where a policy came from; ``file`` is relative to the folder that was named."""
+
+    kind: str
+    namespace: str
+    name: str
+    file: str
+    line: int
+    digest: str
+
+
+class Source(_Part, frozen=True):
+    repository: str | None = None
+    revision: str | None = None
+    policies: tuple[PolicySource, ...] = ()
+
+
+class ClusterSource(_Part, frozen=True):
+    """The cluster the plan is for: the uid of kube-system, a snapshot's digest, or null where it may not be read."""
+
+    uid: str | None = None
+    server: str = ""
+    version: str = ""
+
+
+class Match(_Part, frozen=True, omit_defaults=True):
+    """Whoever a labelling step is for, pods born since the plan included.
+
+    A pod matches by namespace AND selector AND (where given) one of the top owners' uids AND one of ``anyOf`` AND none
+    of ``except``. The nested parts have no namespace of their own.
+    """
+
+    namespace: str = ""
+    selector: LabelSelector | None = None
+    owner_uids: tuple[str, ...] | None = None
+    any_of: tuple[Match, ...] | None = None
+    except_: tuple[Match, ...] | None = msgspec.field(default=None, name="except")
+
+
+class Change(_Part, frozen=True, omit_defaults=True):
+    """One object and the patch for it; ``undo`` is the inverse of that patch alone.
+
+    ``uid`` is null for an object that the plan itself creates.
+    """
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str | None
+    patch: Patch
+    undo: Patch
+    object: Mapping[str, Any] | None = None
+    bind: Mapping[str, str] | None = None
+
+
+class EndpointsWait(_Part, frozen=True, tag_field="type", tag="Endpoints"):
+    """Met when the slices of the Service hold exactly the ready pods that match ``selector`` in a list made after the
+    last write. ``pods`` is the prediction, by name."""
+
+    namespace: str
+    service: str
+    selector: Mapping[str, str]
+    pods: tuple[str, ...]
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+
+
+class ExistsWait(_Part, frozen=True, tag_field="type", tag="Exists"):
+    """Met when the Service has any EndpointSlice: the service stream was read as far as its creation."""
+
+    namespace: str
+    service: str
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+
+
+Wait = EndpointsWait | ExistsWait
+
+
+class Step(_Part, frozen=True, omit_defaults=True):
+    """One patch, creation or deletion (on one or many objects, in parallel), or one wait. Numbers count from 1."""
+
+    number: int
+    phase: int
+    action: Action
+    reason: str
+    policy: str
+    match: Match | None = None
+    changes: tuple[Change, ...] = ()
+    wait: Wait | None = None
+
+
+class ServiceForecast(_Part, frozen=True):
+    """Names of the ready pods before and after; ``floor`` and ``leastReady`` in number of pods."""
+
+    namespace: str
+    name: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    floor: int
+    least_ready: int
+
+
+class Finding(_Part, frozen=True, omit_defaults=True):
+    """Something a reader should know. ``rule`` is a stable id; ``object`` is ``Kind namespace/name``."""
+
+    severity: Severity
+    rule: str
+    message: str
+    object: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class Access(_Part, frozen=True):
+    """One permission that applying the plan needs."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+
+
+class Proof(_Part, frozen=True, omit_defaults=True):
+    """The verdict over every reachable state; ``states`` counts those that were looked at."""
+
+    holds: bool
+    states: int
+    counter_example: str | None = None
+
+
+class Plan(_Part, frozen=True):
+    """A plan with its prediction and proof. A stored verdict is never trusted: readers prove it again."""
+
+    source: Source
+    cluster: ClusterSource
+    steps: tuple[Step, ...]
+    services: tuple[ServiceForecast, ...]
+    findings: tuple[Finding, ...]
+    access: tuple[Access, ...]
+    proof: Proof
+    api_version: str = API_VERSION
+    kind: str = "Plan"
+    id: str = ""
+    expires_at: str | None = None
+
+    @property
+    def writes(self) -> bool:
+        """False when there is nothing to do."""
+        return any(step.changes for step in self.steps)
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data, without the fields that are absent."""
+    data: dict[str, Any] = msgspec.to_builtins(plan)
+    for step in data["steps"]:
+        step.setdefault("changes", [])
+    if data["expiresAt"] is None:
+        del data["expiresAt"]
+    return data
+
+
+def canonical(data: object) -> bytes:
+    """RFC 8785 for the data gatekeep writes: UTF-8, keys sorted, no spaces; all numbers are integers."""
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(data: object) -> str:
+    """``sha256:`` and the SHA-256 of the canonical form."""
+    return "sha256:" + hashlib.sha256(canonical(data)).hexdigest()
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with its id."""
+    return msgspec.structs.replace(plan, id=content_id(plan))
+
+
+def content_id(plan: Plan) -> str:
+    """The id that fits the plan's content."""
+    data = document(plan)
+    del data["id"]
+    return digest(data)
+
+
+def to_json(plan: Plan) -> str:
+    """The document as people and tools read it: canonical order, indented by 2, with a final newline."""
+    return json.dumps(document(plan), ensure_ascii=False, sort_keys=True, indent=2) + "\n"
+
+
+def from_json(text: bytes, where: str) -> Plan:
+    """The plan in ``text``. Raises :class:`InvalidInputError` when it is none."""
+    try:
+        plan = msgspec.json.decode(text, type=Plan)
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(
+            f"expected a plan document: {error}",
+            where=where,
+            hint="make one with: gatekeep plan -o json --out FILE",
+        ) from error
+    if plan.kind != "Plan" or plan.api_version != API_VERSION:
+        raise InvalidInputError(
+            f"expected apiVersion {API_VERSION} and kind Plan, found {plan.api_version} and {plan.kind}",
+            where=where,
+        )
+    return plan

@@ -1,0 +1,128 @@
+"""Policy documents: the classes that decode them are the ones the JSON Schema is made from.
+
+A policy says which pods of a Service take part in rotation. The meaning of every field is in ``docs/policies.md``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from gatekeep.model.selectors import LabelSelector
+
+API_VERSION = "gatekeep.dev/v1alpha1"
+LOCAL_CONFIG = "config.kubernetes.io/local-config"
+
+WorkloadKind = Literal["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job", "ReplicationController"]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+PERCENT = r"^(100|[1-9]?[0-9])%$"
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
+    """Strict: an unknown field is an error."""
+
+
+class Metadata(_Document, frozen=True):
+    name: Name
+    namespace: Name
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Gate(_Document, frozen=True):
+    """A label key and value that the Service selector requires."""
+
+    key: str
+    value: str
+
+
+class Owner(_Document, frozen=True):
+    """A workload by kind and name, in the policy's namespace."""
+
+    kind: WorkloadKind
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+
+
+class Group(_Document, frozen=True):
+    """Pods by owner AND selector, or a union of groups without some others; ``{}`` is everyone."""
+
+    owners: tuple[Owner, ...] | None = None
+    selector: LabelSelector | None = None
+    any_of: tuple[Group, ...] | None = None
+    except_: tuple[Group, ...] | None = msgspec.field(default=None, name="except")
+
+
+class Rotation(_Document, frozen=True):
+    """Exactly one strategy."""
+
+    pool: Group
+
+
+class Floor(_Document, frozen=True):
+    """The least number of ready endpoints: a number, or a percentage of the pods ready when the plan is made."""
+
+    min_ready: Annotated[int, msgspec.Meta(ge=0)] | Annotated[str, msgspec.Meta(pattern=PERCENT)] = 1
+
+
+class TrafficGateSpec(_Document, frozen=True):
+    services: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)]
+    rotation: Rotation
+    gate: Gate | None = None
+    new_pods: Literal["Join"] = "Join"
+    adopt: Literal["Template", "Admission", "Reconcile"] = "Template"
+    floor: Floor = Floor()
+
+
+class TrafficGate(_Document, frozen=True, tag_field="kind", tag="TrafficGate"):
+    """Which pods of one or several Services take part in rotation."""
+
+    api_version: Literal["gatekeep.dev/v1alpha1"]
+    metadata: Metadata
+    spec: TrafficGateSpec
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def gate(self) -> Gate:
+        """The gate as written, or ``{key: gatekeep.dev/NAME, value: open}``."""
+        return self.spec.gate or Gate(key=f"gatekeep.dev/{self.metadata.name}", value="open")
+
+
+Policy = TrafficGate
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class LocatedPolicy(msgspec.Struct, frozen=True):
+    """A policy, where it stands, and the digest of its content (``sha256:…``, of the canonical JSON)."""
+
+    policy: Policy
+    position: Position
+    digest: str
+
+
+def floor_of(floor: Floor, ready: int) -> int:
+    """The floor in number of endpoints, when ``ready`` pods are ready as the plan is made; percents round up."""
+    if isinstance(floor.min_ready, int):
+        return floor.min_ready
+    percent = int(re.sub("%", "", floor.min_ready))
+    return math.ceil(ready * percent / 100)

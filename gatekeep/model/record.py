@@ -1,0 +1,75 @@
+"""What gatekeep remembers of a gate: one ConfigMap ``gatekeep-NAME`` in the gate's namespace."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gatekeep.model.errors import RefusedError
+from gatekeep.model.objects import ConfigMap, ObjectRef
+from gatekeep.model.policy import Gate, Position, TrafficGate
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+GATE_LABEL = "gatekeep.dev/gate"
+RECORD_KEY = "record.json"
+KEPT_RUNS = 10
+
+
+class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One apply or retire. Times are RFC 3339 in UTC."""
+
+    id: str
+    plan: str
+    started: str
+    by: str
+    action: str = "apply"
+    outcome: str = "running"
+    ended: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The policy as last applied, the gate that may stand on Services, and the last runs, newest first.
+
+    ``kept`` are uids of pods that carried the gate label before the gate existed; retiring leaves those labels alone.
+    """
+
+    policy: TrafficGate
+    gate: Gate
+    source: Position | None = None
+    digest: str = ""
+    kept: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()
+
+
+def object_name(gate: str) -> str:
+    """The name of a gate's ConfigMap and Lease."""
+    return f"gatekeep-{gate}"
+
+
+def managed_labels(gate: str) -> dict[str, str]:
+    """The labels on everything gatekeep creates; what a killed run left is found by them."""
+    return {MANAGED_BY: "gatekeep", GATE_LABEL: gate}
+
+
+def decode(config_map: ConfigMap) -> Record:
+    """The record in a ConfigMap. Raises :class:`RefusedError` when somebody edited it beyond reading."""
+    where = str(ObjectRef("ConfigMap", config_map.metadata.namespace, config_map.metadata.name))
+    try:
+        return msgspec.json.decode(config_map.data.get(RECORD_KEY, ""), type=Record)
+    except msgspec.DecodeError as error:
+        raise RefusedError(
+            f"expected gatekeep's record in {RECORD_KEY}: {error}",
+            where=where,
+            hint=f"restore it, or delete the ConfigMap to start afresh: kubectl -n {config_map.metadata.namespace} "
+            f"delete configmap {config_map.metadata.name}",
+        ) from error
+
+
+def encode(record: Record) -> dict[str, str]:
+    """The ConfigMap data that holds ``record``."""
+    return {RECORD_KEY: msgspec.json.format(msgspec.json.encode(record), indent=2).decode()}
+
+
+def with_run(record: Record, run: Run) -> Record:
+    """``record`` with ``run`` first; a run of the same id is replaced, and only the last 10 stay."""
+    others = tuple(item for item in record.runs if item.id != run.id)
+    return msgspec.structs.replace(record, runs=(run, *others)[:KEPT_RUNS])

@@ -1,0 +1,110 @@
+"""The immutable cluster state that a plan is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from gatekeep.model.objects import (
+    ConfigMap,
+    EndpointSlice,
+    Node,
+    ObjectMeta,
+    ObjectRef,
+    Pod,
+    Service,
+    Workload,
+    controller_of,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterIdentity:
+    """Which cluster this is: the uid of its kube-system Namespace, or None where that may not be read."""
+
+    uid: str | None = None
+    server: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Everything gatekeep looks at, listed once. Planning never reads the cluster again.
+
+    ``missing`` names the kinds that could not be listed or that a dump does not hold, as ``nodes``.
+    """
+
+    identity: ClusterIdentity = field(default_factory=ClusterIdentity)
+    pods: tuple[Pod, ...] = ()
+    services: tuple[Service, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    config_maps: tuple[ConfigMap, ...] = ()
+    missing: frozenset[str] = frozenset()
+
+    @cached_property
+    def service_index(self) -> dict[tuple[str, str], Service]:
+        """Services by namespace and name."""
+        return {(service.namespace, service.name): service for service in self.services}
+
+    @cached_property
+    def workload_index(self) -> dict[str, Workload]:
+        """Workloads by uid."""
+        return {workload.uid: workload for workload in self.workloads}
+
+    @cached_property
+    def pods_by_namespace(self) -> dict[str, tuple[Pod, ...]]:
+        """Pods by namespace, sorted by name so that equal clusters give equal plans."""
+        grouped: dict[str, list[Pod]] = {}
+        for pod in self.pods:
+            grouped.setdefault(pod.namespace, []).append(pod)
+        return {namespace: tuple(sorted(pods, key=_by_name)) for namespace, pods in grouped.items()}
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """The Service of that name, or None."""
+        return self.service_index.get((namespace, name))
+
+    def pods_in(self, namespace: str) -> tuple[Pod, ...]:
+        """All pods of a namespace, sorted by name."""
+        return self.pods_by_namespace.get(namespace, ())
+
+    def services_in(self, namespace: str) -> tuple[Service, ...]:
+        """All Services of a namespace, sorted by name."""
+        return tuple(
+            sorted((item for item in self.services if item.namespace == namespace), key=lambda item: item.name)
+        )
+
+    def workloads_in(self, namespace: str) -> tuple[Workload, ...]:
+        """All workloads of a namespace, sorted by kind and name."""
+        found = (item for item in self.workloads if item.metadata.namespace == namespace)
+        return tuple(sorted(found, key=lambda item: (item.kind, item.name)))
+
+    def owners_of(self, meta: ObjectMeta) -> tuple[ObjectRef, ...]:
+        """The chain of controllers above an object, nearest first: ReplicaSet, Deployment."""
+        return tuple(ref for ref, _ in self.owner_chain(meta))
+
+    def owner_chain(self, meta: ObjectMeta) -> tuple[tuple[ObjectRef, str], ...]:
+        """The chain of controllers above an object with their uids, nearest first."""
+        chain: list[tuple[ObjectRef, str]] = []
+        owner = controller_of(meta)
+        while owner is not None and len(chain) < 5:
+            chain.append((ObjectRef(owner.kind, meta.namespace, owner.name), owner.uid))
+            workload = self.workload_index.get(owner.uid)
+            owner = controller_of(workload.metadata) if workload else None
+        return tuple(chain)
+
+    def top_owner(self, pod: Pod) -> ObjectRef | None:
+        """The workload that people name: the Deployment, not its ReplicaSet. None for a pod without owner."""
+        chain = self.owners_of(pod.metadata)
+        return chain[-1] if chain else None
+
+
+def _by_name(pod: Pod) -> str:
+    return pod.metadata.name
+
+
+def names(pods: Iterable[Pod]) -> tuple[str, ...]:
+    """The names of ``pods``, sorted."""
+    return tuple(sorted(pod.name for pod in pods))

@@ -1,0 +1,1 @@
+"""One plan or event, many views. Pure functions from data to text."""

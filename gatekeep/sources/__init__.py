@@ -1,0 +1,1 @@
+"""Where documents come from: policy files and cluster dumps, read as untrusted input."""

@@ -1,0 +1,1 @@
+"""Policy and snapshot in, desired rotation out: *what* should hold, never *when* or in which order."""
