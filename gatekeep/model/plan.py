@@ -56,8 +56,8 @@ class ClusterSource(_Part, frozen=True):
 class Match(_Part, frozen=True, omit_defaults=True):
     """Whoever a labelling step is for, pods born since the plan included.
 
-    A pod matches by namespace AND selector AND (where given) one of the top owners' uids AND one of ``anyOf`` AND none
-    of ``except``. The nested parts have no namespace of their own.
+    A pod matches by namespace AND selector AND (where given) an owner's uid, anywhere in its chain of controllers, AND
+    one of ``anyOf`` AND none of ``except``. The nested parts have no namespace of their own.
     """
 
     namespace: str = ""
@@ -158,6 +158,22 @@ class Proof(_Part, frozen=True, omit_defaults=True):
     counter_example: str | None = None
 
 
+class GateTarget(_Part, frozen=True, omit_defaults=True):
+    """What applying the plan makes of one gate, for the record: ``policy`` is the whole document, absent on retiring.
+
+    ``kept`` are uids of pods that carried the gate label before the gate existed.
+    """
+
+    namespace: str
+    name: str
+    action: Literal["Gate", "Retire"]
+    key: str
+    value: str
+    services: tuple[str, ...]
+    policy: Mapping[str, Any] | None = None
+    kept: tuple[str, ...] = ()
+
+
 class Plan(_Part, frozen=True):
     """A plan with its prediction and proof. A stored verdict is never trusted: readers prove it again."""
 
@@ -168,6 +184,7 @@ class Plan(_Part, frozen=True):
     findings: tuple[Finding, ...]
     access: tuple[Access, ...]
     proof: Proof
+    gates: tuple[GateTarget, ...] = ()
     api_version: str = API_VERSION
     kind: str = "Plan"
     id: str = ""

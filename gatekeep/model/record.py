@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ConfigMap, ObjectRef
 from gatekeep.model.policy import Gate, Position, TrafficGate
+from gatekeep.model.snapshot import Snapshot
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 GATE_LABEL = "gatekeep.dev/gate"
 RECORD_KEY = "record.json"
 KEPT_RUNS = 10
+
+
+class GateName(NamedTuple):
+    """Names a gate: ``NAMESPACE/NAME``."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
 
 class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -29,11 +42,13 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The policy as last applied, the gate that may stand on Services, and the last runs, newest first.
 
+    ``pending`` are the other gates that may stand on a Service while a run is under way, or after one that was killed.
     ``kept`` are uids of pods that carried the gate label before the gate existed; retiring leaves those labels alone.
     """
 
     policy: TrafficGate
     gate: Gate
+    pending: tuple[Gate, ...] = ()
     source: Position | None = None
     digest: str = ""
     kept: tuple[str, ...] = ()
@@ -48,6 +63,14 @@ def object_name(gate: str) -> str:
 def managed_labels(gate: str) -> dict[str, str]:
     """The labels on everything gatekeep creates; what a killed run left is found by them."""
     return {MANAGED_BY: "gatekeep", GATE_LABEL: gate}
+
+
+def record_of(snapshot: Snapshot, gate: GateName) -> Record | None:
+    """The gate's record in ``snapshot``, or None. Raises :class:`RefusedError` when it cannot be read."""
+    for config_map in snapshot.config_maps:
+        if config_map.metadata.namespace == gate.namespace and config_map.metadata.name == object_name(gate.name):
+            return decode(config_map)
+    return None
 
 
 def decode(config_map: ConfigMap) -> Record:

@@ -95,6 +95,19 @@ class Snapshot:
             owner = controller_of(workload.metadata) if workload else None
         return tuple(chain)
 
+    def owner_uids(self, pod: Pod) -> frozenset[str]:
+        """The uids of every controller above ``pod``; looked up once per direct owner."""
+        owner = controller_of(pod.metadata)
+        if owner is None:
+            return frozenset()
+        if owner.uid not in self._lineages:
+            self._lineages[owner.uid] = frozenset(uid for _, uid in self.owner_chain(pod.metadata))
+        return self._lineages[owner.uid]
+
+    @cached_property
+    def _lineages(self) -> dict[str, frozenset[str]]:
+        return {}
+
     def top_owner(self, pod: Pod) -> ObjectRef | None:
         """The workload that people name: the Deployment, not its ReplicaSet. None for a pod without owner."""
         chain = self.owners_of(pod.metadata)

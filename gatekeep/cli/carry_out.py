@@ -1,0 +1,111 @@
+"""From a plan to its outcome: show, ask, apply with progress on stderr, report. ``apply`` and ``retire`` share it."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from gatekeep.cli.failures import say, to_stderr, usage
+from gatekeep.cli.options import OutputFlags, WriteFlags
+from gatekeep.cli.output import emit, error_style, style_of
+from gatekeep.cli.planned import CHANGES, show, verdict
+from gatekeep.cli.signals import stop_requests
+from gatekeep.model.plan import Plan
+from gatekeep.render.documents import plain, report_json
+from gatekeep.render.progress import Progress
+from gatekeep.render.reports import outcome_text
+from gatekeep.render.style import is_terminal
+from gatekeep.render.text import plan_text
+
+if TYPE_CHECKING:
+    from gatekeep.cluster.protocol import Cluster
+    from gatekeep.model.snapshot import Snapshot
+    from gatekeep.operations.apply import Outcome
+    from gatekeep.operations.verify import VerifiedPlan
+
+DECLINED = 1
+
+
+def require_answer(writing: WriteFlags) -> None:
+    """Nobody to ask and nobody who said yes is a usage error, before any work is done."""
+    if not writing.yes and not writing.dry_run and not is_terminal(sys.stdin):
+        raise usage("there is no terminal to ask on", "say -y to apply without asking, or --dry-run to look first")
+
+
+def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags) -> int:
+    """``--dry-run``: as ``plan`` does it."""
+    show(plan, output)
+    return verdict(plan, output, detailed=writing.detailed)
+
+
+def plan_then_apply(cluster: Cluster, plan: Plan, snapshot: Snapshot, output: OutputFlags, writing: WriteFlags) -> int:
+    """A plan made just now: shown, approved, applied."""
+    from gatekeep.operations.verify import require_applicable
+
+    if not plan.proof.holds:
+        return show_and_stop(plan, output, writing)
+    if not approved(plan, output, writing):
+        say("note", "not applied; nothing was written")
+        return DECLINED
+    return carry_out(cluster, plan, require_applicable(plan, snapshot), output, writing)
+
+
+def approved(plan: Plan, output: OutputFlags, writing: WriteFlags) -> bool:
+    """Shows the plan and asks. With ``-o json`` or ``--out`` the data is the report, so the plan goes to stderr."""
+    if output.format == "text" and not output.path:
+        show(plan, output)
+    elif plan.writes and not writing.yes:
+        to_stderr(plan_text(plan, error_style()))
+    if not plan.writes or writing.yes:
+        return True
+    to_stderr("\nApply this plan? [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def carry_out(cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: OutputFlags, writing: WriteFlags) -> int:
+    """Applies a verified plan and reports what happened."""
+    outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
+    if output.format == "json":
+        emit(outcome_json(outcome, plan), output)
+    else:
+        emit(outcome_text(outcome, plan, style_of(output)), output)
+    return CHANGES if writing.detailed and outcome.wrote else 0
+
+
+def outcome_json(outcome: Outcome, plan: Plan) -> str:
+    """The ``ApplyReport``."""
+    return report_json("ApplyReport", {"plan": plan.id, **plain(outcome)})
+
+
+def apply_with_progress(cluster: Cluster, verified: VerifiedPlan, lock_timeout: float) -> Outcome:
+    """One run, under a name that says who holds the lock."""
+    from gatekeep.operations.apply import apply_plan
+
+    listener = Progress(sys.stderr, error_style(), in_place=is_terminal(sys.stderr))
+    with stop_requests() as stop:
+        return apply_plan(
+            cluster,
+            verified,
+            identity=identity(),
+            run_id=new_run_id(cluster),
+            listener=listener,
+            lock_timeout=lock_timeout,
+            stop=stop,
+        )
+
+
+def new_run_id(cluster: Cluster) -> str:
+    """A name for one run that sorts by time."""
+    return f"{cluster.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def identity() -> str:
+    """``user@host``: whom to ask about a lock."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,91 @@
+"""What ``plan``, ``diff``, ``apply`` and ``retire`` share: from flags to a plan, and showing it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gatekeep.cli.durations import timestamp
+from gatekeep.cli.failures import say, usage
+from gatekeep.cli.options import OutputFlags, SourceFlags
+from gatekeep.cli.output import emit, style_of
+from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan, sealed
+from gatekeep.model.record import GateName
+from gatekeep.render.documents import plan_json
+from gatekeep.render.text import plan_text
+
+if TYPE_CHECKING:
+    from gatekeep.model.snapshot import Snapshot
+    from gatekeep.sources import Repository
+
+CHANGES = 2
+REFUSED = 4
+
+
+def plan_policies(
+    loaded: Repository, snapshot: Snapshot, flags: SourceFlags, timeout: int = DEFAULT_TIMEOUT_SECONDS
+) -> Plan:
+    """The plan for everything that the flags select."""
+    from gatekeep.operations.plan import plan_gates
+
+    return plan_gates(
+        loaded,
+        snapshot,
+        namespace=flags.namespace,
+        timeout_seconds=timeout,
+        revision=flags.revision,
+        source_repository=flags.repository,
+    )
+
+
+def show(plan: Plan, output: OutputFlags, *, next_step: str = "", proved: bool = True) -> None:
+    """The plan in the format and place asked for."""
+    if output.format == "json":
+        emit(plan_json(plan), output)
+    else:
+        emit(plan_text(plan, style_of(output), proved=proved, next_step=next_step), output)
+
+
+def verdict(plan: Plan, output: OutputFlags, *, detailed: bool) -> int:
+    """The exit code of a command that shows a plan and stops."""
+    if not plan.proof.holds:
+        if output.format != "text" or output.path:
+            say("error", f"the plan is refused: {plan.proof.counter_example}", "nothing was written")
+        return REFUSED
+    if plan.writes and detailed:
+        say("note", f"changes pending (exit {CHANGES})")
+        return CHANGES
+    return 0
+
+
+def expiring(plan: Plan, now: datetime, seconds: int | None) -> Plan:
+    """The plan with an expiry, and the id that fits."""
+    if seconds is None:
+        return plan
+    return sealed(msgspec.structs.replace(plan, expires_at=timestamp(now + timedelta(seconds=seconds))))
+
+
+def gate_name(text: str, namespace: str | None) -> GateName:
+    """``NAME`` with -n, or ``NAMESPACE/NAME``."""
+    first, slash, rest = text.partition("/")
+    if slash and (not first or not rest or "/" in rest):
+        raise usage(f"expected NAME or NAMESPACE/NAME, found {text!r}")
+    if slash and namespace not in (None, first):
+        raise usage(f"the gate {text} is not in namespace {namespace}", "leave out one of the two")
+    if slash:
+        return GateName(first, rest)
+    if namespace is None:
+        raise usage(f"in which namespace is the gate {text}?", f"say -n NAMESPACE, or NAMESPACE/{text}")
+    return GateName(namespace, text)
+
+
+def apply_command(filenames: Sequence[str], output: OutputFlags) -> str:
+    """What to run next, ready to be copied."""
+    if output.format == "json" and output.path:
+        return f"gatekeep apply {shlex.quote(output.path)}"
+    named = "" if tuple(filenames) == ("policies",) else "".join(f" -f {shlex.quote(name)}" for name in filenames)
+    return f"gatekeep apply{named}"

@@ -1,0 +1,129 @@
+"""Where a command gets its cluster, its snapshot, its policies and its saved plan from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gatekeep.cli.durations import parse_time
+from gatekeep.cli.failures import usage
+from gatekeep.cli.options import ClusterFlags
+from gatekeep.model.errors import InvalidInputError, RefusedError
+from gatekeep.model.plan import Plan, from_json
+from gatekeep.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from gatekeep.cluster.kube import KubeCluster
+    from gatekeep.sources import Repository
+
+LARGEST_PLAN = 512 * 1024 * 1024
+
+
+class View(NamedTuple):
+    """A snapshot and the time at which it was taken, or that ``--now`` gives it."""
+
+    snapshot: Snapshot
+    now: datetime
+
+
+@contextmanager
+def opened(access: ClusterFlags) -> Iterator[KubeCluster]:
+    """The cluster that kubectl's flags name, closed at the end."""
+    from gatekeep.cluster.kube import KubeOptions, connect
+
+    cluster = connect(KubeOptions(**access._asdict()))
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def look(
+    access: ClusterFlags, snapshot_file: str | None, namespaces: Sequence[str], now: datetime | None = None
+) -> View:
+    """What a read-only command looks at: the file, or the cluster listed once."""
+    if snapshot_file is not None:
+        from gatekeep.sources import load_snapshot
+
+        return View(load_snapshot(snapshot_file), now or datetime.now(UTC))
+    with opened(access) as cluster:
+        return View(cluster.snapshot(namespaces), cluster.clock.now())
+
+
+def policies(filenames: Sequence[str]) -> Repository:
+    """The policies that ``-f`` names. Raises every mistake in them at once."""
+    from gatekeep.sources import load_policies
+
+    return load_policies(filenames, stdin=sys.stdin.buffer.read() if "-" in filenames else None)
+
+
+def namespaces_of(repository: Repository, namespace: str | None) -> tuple[str, ...]:
+    """The namespaces that the policies speak of, narrowed by ``-n``. Raises when none is left."""
+    found = tuple(sorted({item.policy.namespace for item in repository.policies}))
+    if namespace is None:
+        return found
+    if namespace not in found:
+        known = f"they are for: {', '.join(found)}" if found else "there are none"
+        raise usage(f"no policy is for namespace {namespace}", known)
+    return (namespace,)
+
+
+def saved_plan(path: str) -> Plan:
+    """The plan document in a file, or on stdin for ``-``. Nothing in it is trusted yet."""
+    where = "stdin" if path == "-" else path
+    try:
+        if path == "-":
+            text = sys.stdin.buffer.read(LARGEST_PLAN + 1)
+        else:
+            with Path(path).open("rb") as stream:
+                text = stream.read(LARGEST_PLAN + 1)
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot read the plan: {error.strerror}",
+            where=where,
+            hint="make one with: gatekeep plan -o json --out FILE",
+        ) from error
+    if len(text) > LARGEST_PLAN:
+        raise InvalidInputError("expected a plan of at most 512 MB", where=where)
+    return from_json(text, where)
+
+
+def plan_namespaces(plan: Plan) -> tuple[str, ...]:
+    """Every namespace that the plan reads or writes."""
+    found = {change.namespace for step in plan.steps for change in step.changes}
+    found |= {service.namespace for service in plan.services}
+    found |= {gate.namespace for gate in plan.gates}
+    return tuple(sorted(found - {""}))
+
+
+def expired(plan: Plan, now: datetime) -> str | None:
+    """Why the plan is too old, when it is."""
+    if plan.expires_at is None:
+        return None
+    limit = parse_time(plan.expires_at)
+    if limit is None:
+        return f"expiresAt is no time: {plan.expires_at}"
+    return f"the plan expired at {plan.expires_at}" if now > limit else None
+
+
+def require_unexpired(plan: Plan, now: datetime) -> None:
+    """Raises :class:`RefusedError` for a plan that is too old."""
+    reason = expired(plan, now)
+    if reason:
+        raise RefusedError(reason, hint="make a new one: gatekeep plan -o json --out FILE")
+
+
+def refuse_foreign_clock(snapshot_file: str | None, now: datetime | None) -> None:
+    """A cluster has a clock of its own."""
+    if now is not None and snapshot_file is None:
+        raise usage("--now replaces the clock only with --snapshot", "leave it out, or name a file with --snapshot")
+
+
+def refuse_offline_writes(snapshot_file: str | None, *, dry_run: bool) -> None:
+    """A file is no cluster."""
+    if snapshot_file is not None and not dry_run:
+        raise usage("--snapshot is a cluster that cannot be written to", "add --dry-run, or leave it out")

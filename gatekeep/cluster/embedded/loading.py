@@ -1,0 +1,45 @@
+"""The objects an embedded cluster starts with, or that another writer brings: as they stand, gaps filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from gatekeep.cluster.embedded.decoding import decoded
+from gatekeep.cluster.embedded.defaults import with_defaults
+from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
+from gatekeep.cluster.resources import RESOURCES
+from gatekeep.model.errors import InvalidInputError, PatchRejectedError
+from gatekeep.model.objects import EndpointSlice, ObjectRef
+
+
+def load(store: Store, objects: Iterable[Mapping[str, Any]], addresses: Iterator[str]) -> list[Stored]:
+    """Stores ``objects``; kinds that gatekeep does not know are left out.
+
+    Without any Node, the nodes that pods run on are made: a list without nodes is not a cluster without them. Raises
+    :class:`InvalidInputError` for what no API server can hold.
+    """
+    known = [item for item in objects if item.get("kind") in RESOURCES]
+    stored = [store.create(item["kind"], _prepared(item, addresses)) for item in known]
+    if not store.list("Node"):
+        names = {pod.typed.spec.node_name for pod in store.list("Pod")} - {""}
+        for name in sorted(names):
+            store.create("Node", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    return stored
+
+
+def _prepared(item: Mapping[str, Any], addresses: Iterator[str]) -> Object:
+    kind = item["kind"]
+    meta = item.get("metadata") or {}
+    if not meta.get("name"):
+        raise InvalidInputError(f"expected a name for every object, found a {kind} without one")
+    ref = ObjectRef(kind, meta.get("namespace", ""), meta["name"])
+    try:
+        if kind == "EndpointSlice":
+            msgspec.convert(item, EndpointSlice)
+            return with_defaults(kind, clone(item), addresses)
+        return with_defaults(kind, decoded(ref, item), addresses)
+    except (PatchRejectedError, msgspec.ValidationError) as error:
+        raise InvalidInputError(f"no API server would hold this object: {error}", where=str(ref)) from error

@@ -1,0 +1,89 @@
+"""Everything gatekeep looks at, listed once, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from gatekeep.cluster.kube.calls import Caller
+from gatekeep.cluster.kube.lists import WorkloadItem, list_all
+from gatekeep.cluster.resources import RESOURCES
+from gatekeep.model.errors import ForbiddenError, NotFoundError
+from gatekeep.model.objects import ConfigMap, EndpointSlice, Node, Pod, Service
+from gatekeep.model.snapshot import ClusterIdentity, Snapshot
+
+WORKLOAD_KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
+MANAGED = {"app.kubernetes.io/managed-by": "gatekeep"}
+PARALLEL_LISTS = 16
+
+T = TypeVar("T")
+
+
+def snapshot(
+    caller: Caller, namespaces: Sequence[str], identify: Callable[[], tuple[ClusterIdentity, frozenset[str]]]
+) -> Snapshot:
+    """The snapshot of ``namespaces`` (none: all). ``identify`` gives the identity and what of it could not be read.
+
+    Nodes, ConfigMaps and the identity may be missing; any other kind that may not be listed raises
+    :class:`ForbiddenError`.
+    """
+    threads = ThreadPoolExecutor(PARALLEL_LISTS, thread_name_prefix="gatekeep-list")
+    try:
+        jobs = _Jobs(caller, threads, tuple(sorted(set(namespaces))) or ("",))
+        pods = jobs.start("Pod", Pod)  # first, since it takes longest
+        services = jobs.start("Service", Service)
+        slices = jobs.start("EndpointSlice", EndpointSlice)
+        workloads = {kind: jobs.start(kind, WorkloadItem) for kind in WORKLOAD_KINDS}
+        nodes = jobs.start("Node", Node)
+        config_maps = jobs.start("ConfigMap", ConfigMap)
+        who, unknown = threads.submit(identify).result()
+        return Snapshot(
+            identity=who,
+            pods=tuple(_joined(pods)),
+            services=tuple(_joined(services)),
+            slices=tuple(_joined(slices)),
+            workloads=tuple(item.of(kind) for kind, parts in workloads.items() for item in _joined(parts)),
+            nodes=tuple(jobs.optional("nodes", nodes)),
+            config_maps=tuple(jobs.optional("configmaps", config_maps)),
+            missing=frozenset(jobs.missing) | unknown,
+        )
+    finally:
+        # Not waiting: after an error, what still runs ends with its page as soon as the cluster is closed.
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Jobs:
+    """Lists under way."""
+
+    def __init__(self, caller: Caller, threads: ThreadPoolExecutor, namespaces: tuple[str, ...]) -> None:
+        self.caller = caller
+        self.threads = threads
+        self.namespaces = namespaces
+        self.missing: set[str] = set()
+
+    def start(self, kind: str, item: type[T]) -> list[Future[list[T]]]:
+        """One list for each namespace, or one for a kind that has none."""
+        resource = RESOURCES[kind]
+        labels = MANAGED if kind == "ConfigMap" else None
+
+        def run(namespace: str) -> list[T]:
+            return list_all(self.caller, resource, namespace, item, labels=labels).items
+
+        return [self.threads.submit(run, name) for name in (self.namespaces if resource.namespaced else ("",))]
+
+    def optional(self, plural: str, parts: list[Future[list[Any]]]) -> list[Any]:
+        """What could be listed; the kind counts as missing when some of it could not."""
+        found: list[Any] = []
+        for part in parts:
+            try:
+                found.extend(part.result())
+            except (ForbiddenError, NotFoundError):
+                self.missing.add(plural)
+        return found
+
+
+def _joined(parts: list[Future[list[T]]]) -> list[T]:
+    if len(parts) == 1:
+        return parts[0].result()
+    return [item for part in parts for item in part.result()]

@@ -1,0 +1,136 @@
+"""Plans, made and proved: strategies, planning, the revert forecast and the proof put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+import msgspec
+
+from gatekeep.gitops.forecast import forecast
+from gatekeep.model.errors import RefusedError
+from gatekeep.model.plan import (
+    ClusterSource,
+    Finding,
+    Plan,
+    PolicySource,
+    Proof,
+    Source,
+    sealed,
+)
+from gatekeep.model.policy import LocatedPolicy
+from gatekeep.model.record import GateName, Record, record_of
+from gatekeep.model.snapshot import Snapshot
+from gatekeep.operations.way_back import way_back_problem
+from gatekeep.planning.planner import PlanDraft, draft_plan, gate_task, retire_task
+from gatekeep.planning.task import GateTask
+from gatekeep.proof.verify import prove, with_proof
+
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+def plan_gates(
+    policies: Sequence[LocatedPolicy],
+    snapshot: Snapshot,
+    *,
+    timeout_seconds: int = 300,
+    revision: str | None = None,
+    repository: str | None = None,
+    findings: Sequence[Finding] = (),
+    expires_at: str | None = None,
+) -> Plan:
+    """The plan that brings all ``policies`` about, with its proof, which may not hold.
+
+    ``findings`` are those of reading the policies; they stand in the plan too. Raises :class:`RefusedError` when the
+    cluster is not as a policy needs it.
+    """
+    pairs: list[tuple[GateTask, Record | None]] = []
+    for located in sorted(policies, key=lambda item: (item.policy.namespace, item.policy.name)):
+        record = record_of(snapshot, GateName(located.policy.namespace, located.policy.name))
+        pairs.append((_task(located, record, snapshot, timeout_seconds), record))
+    _refuse_shared_services([task for task, _ in pairs])
+    source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
+    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, findings, expires_at)
+
+
+def plan_retirement(
+    gate: GateName, snapshot: Snapshot, *, timeout_seconds: int = 300, expires_at: str | None = None
+) -> Plan:
+    """The plan that takes ``gate`` off. Raises :class:`RefusedError` when no record of it exists."""
+    record = record_of(snapshot, gate)
+    if record is None:
+        known = sorted(
+            f"{item.metadata.namespace}/{item.metadata.name.removeprefix('gatekeep-')}" for item in snapshot.config_maps
+        )
+        raise RefusedError(
+            f"there is no record of a gate {gate}",
+            hint=f"recorded gates: {', '.join(known)}"
+            if known
+            else "gatekeep status shows the gates that are recorded",
+        )
+    pairs: list[tuple[GateTask, Record | None]] = [(retire_task(gate, record, snapshot, timeout_seconds), record)]
+    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, Source(), (), expires_at)
+
+
+def _task(located: LocatedPolicy, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
+    try:
+        return gate_task(located.policy, record, snapshot, timeout_seconds)
+    except RefusedError as error:
+        where = f"{located.position}: {error.where}" if error.where else str(located.position)
+        raise RefusedError(error.message, where=where, hint=error.hint) from error
+
+
+def _refuse_shared_services(tasks: Sequence[GateTask]) -> None:
+    owner: dict[tuple[str, str], GateName] = {}
+    for task in tasks:
+        for service in task.services:
+            other = owner.setdefault((service.namespace, service.name), task.name)
+            if other != task.name:
+                raise RefusedError(
+                    f"two gates, {other} and {task.name}, want the same Service",
+                    where=str(service.ref),
+                    hint="leave the Service in one policy only",
+                )
+
+
+def _finish(
+    draft: PlanDraft,
+    pairs: Sequence[tuple[GateTask, Record | None]],
+    snapshot: Snapshot,
+    source: Source,
+    findings: Sequence[Finding],
+    expires_at: str | None,
+) -> Plan:
+    services = [service for task, _ in pairs for service in task.services]
+    found = [*draft.findings, *(forecast(services) if draft.steps else ()), *findings]
+    plan = Plan(
+        source=source,
+        cluster=ClusterSource(
+            uid=snapshot.identity.uid, server=snapshot.identity.server, version=snapshot.identity.version
+        ),
+        steps=draft.steps,
+        services=draft.services,
+        findings=tuple(sorted(found, key=lambda item: (item.rule != "later-pods", _RANK[item.severity]))),
+        access=draft.access,
+        proof=Proof(holds=False, states=0),
+        gates=draft.gates,
+        expires_at=expires_at,
+    )
+    result = prove(plan, snapshot)
+    plan = with_proof(plan, result)
+    if result.proof.holds and (problem := way_back_problem(plan, snapshot)):
+        proof = Proof(holds=False, states=result.proof.states, counter_example=problem)
+        plan = msgspec.structs.replace(plan, proof=proof)
+    return sealed(plan)
+
+
+def _source(located: LocatedPolicy) -> PolicySource:
+    policy = located.policy
+    return PolicySource(
+        kind="TrafficGate",
+        namespace=policy.namespace,
+        name=policy.name,
+        file=PurePath(located.position.file).as_posix(),
+        line=located.position.line,
+        digest=located.digest,
+    )

@@ -1,0 +1,39 @@
+"""The way back: a plan of its own, by the one general order, with its own barriers and its own proof."""
+
+from __future__ import annotations
+
+from gatekeep.model.errors import RefusedError
+from gatekeep.model.plan import ClusterSource, Plan, Proof, Source
+from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning.planner import draft_plan
+from gatekeep.planning.reverse import reverse_task
+from gatekeep.proof.verify import final_snapshot, prove
+
+
+def way_back(plan: Plan, snapshot: Snapshot) -> Plan:
+    """The plan that leads from where ``plan`` ends to where it began, unproved."""
+    end = final_snapshot(plan, snapshot)
+    floors = {(item.namespace, item.name): min(item.floor, len(item.before)) for item in plan.services}
+    tasks = [reverse_task(gate, snapshot, end, floors) for gate in plan.gates]
+    draft = draft_plan([(task, None) for task in tasks], end)
+    return Plan(
+        source=Source(),
+        cluster=ClusterSource(uid=snapshot.identity.uid),
+        steps=draft.steps,
+        services=draft.services,
+        findings=(),
+        access=draft.access,
+        proof=Proof(holds=False, states=0),
+    )
+
+
+def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
+    """Why there is no proved way back from ``plan``; None when there is one."""
+    if not plan.writes:
+        return None
+    try:
+        back = way_back(plan, snapshot)
+    except RefusedError as error:
+        return f"there is no plan back: {error.message}"
+    proof = prove(back, final_snapshot(plan, snapshot)).proof
+    return None if proof.holds else f"the plan back is not safe: {proof.counter_example}"

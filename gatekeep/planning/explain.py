@@ -1,0 +1,198 @@
+"""What a reader of the plan should know besides its steps: findings, the most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gatekeep.model.endpoints import MANAGED_BY_LABEL, counts_as_ready, ready_in_slices
+from gatekeep.model.objects import ObjectRef, Pod, Service
+from gatekeep.model.plan import Finding
+from gatekeep.model.policy import Gate
+from gatekeep.model.record import Record
+from gatekeep.model.selectors import matches_map
+from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning.task import GateTask, base_of, gates_on
+
+_NAMED = 6
+
+
+def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """All findings for one gate, in the order in which they are to be read."""
+    found: list[Finding] = []
+    if task.target is not None:
+        found.extend(_later_pods(task, task.target, snapshot))
+        found.extend(_drift(task, task.target, record, snapshot))
+    else:
+        found.extend(_returning(task, snapshot))
+    for service in task.services:
+        found.extend(_owners(service, base_of(service.spec.selector or {}, task.known), snapshot))
+        found.extend(_not_ready(service, snapshot))
+        found.extend(_behind_controller(service, snapshot))
+    return tuple(found)
+
+
+def _later_pods(task: GateTask, target: Gate, snapshot: Snapshot) -> Iterable[Finding]:
+    """Templates are not touched: a pod born later has the label only if its template gives it."""
+    owners = _unlabelled_owners(task, target, snapshot)
+    if not owners:
+        return
+    services = ", ".join(service.name for service in task.services)
+    yield Finding(
+        severity="warning",
+        rule="later-pods",
+        object=task.reference,
+        message=(
+            f"pods born later stay out of rotation until the next apply: no template of {_list(owners)} gives "
+            f"{target.key}={target.value}. A rollout replaces every pod, and would leave {services} with no endpoint "
+            "until then"
+        ),
+    )
+
+
+def _unlabelled_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list[str]:
+    found: set[str] = set()
+    for pod in snapshot.pods_in(task.name.namespace):
+        if pod.uid not in task.members:
+            continue
+        chain = snapshot.owner_chain(pod.metadata)
+        if not chain:
+            continue
+        workload = snapshot.workload_index.get(chain[-1][1])
+        if workload is None or workload.spec.template.metadata.labels.get(target.key) != target.value:
+            found.add(f"{chain[-1][0].kind} {chain[-1][0].name}")
+    return sorted(found)
+
+
+def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
+    """A gate that was applied and no longer stands as it was left."""
+    if record is None or record.gate != target or not record.runs:
+        return
+    last = max((run.ended for run in record.runs if run.ended), default="")
+    for service in task.services:
+        selector = service.spec.selector or {}
+        if last and not gates_on(selector, task.known):
+            yield Finding(
+                severity="warning",
+                rule="drift",
+                object=str(service.ref),
+                message=f"the gate {target.key}={target.value} has gone from the selector since the last apply",
+            )
+    if not last:
+        return
+    lost, born = _split(task, target, last, snapshot)
+    if lost:
+        yield Finding(
+            severity="warning",
+            rule="drift",
+            object=task.reference,
+            message=f"{_pods(lost)} lost the label {target.key}={target.value} since the last apply",
+        )
+    if born:
+        yield Finding(
+            severity="info",
+            rule="newborn",
+            object=task.reference,
+            message=f"{_pods(born)} born since the last apply, not in rotation yet",
+        )
+
+
+def _split(task: GateTask, target: Gate, last: str, snapshot: Snapshot) -> tuple[list[Pod], list[Pod]]:
+    """Members without the label: those that were there at the last apply, and those born since."""
+    lost: list[Pod] = []
+    born: list[Pod] = []
+    for pod in snapshot.pods_in(task.name.namespace):
+        if pod.uid in task.members and pod.labels.get(target.key) != target.value:
+            (born if (pod.metadata.creation_timestamp or "") > last else lost).append(pod)
+    return lost, born
+
+
+def _returning(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
+    for service in task.services:
+        selector = service.spec.selector or {}
+        base = base_of(selector, task.known)
+        back = [
+            pod
+            for pod in snapshot.pods_in(service.namespace)
+            if matches_map(base, pod.labels) and not matches_map(selector, pod.labels)
+        ]
+        if back:
+            yield Finding(
+                severity="warning",
+                rule="returns-to-rotation",
+                object=str(service.ref),
+                message=f"without the gate {_pods(back)} will be in rotation again",
+            )
+
+
+def _owners(service: Service, base: Mapping[str, str], snapshot: Snapshot) -> Iterable[Finding]:
+    groups: dict[ObjectRef | None, list[Pod]] = {}
+    for pod in snapshot.pods_in(service.namespace):
+        if matches_map(base, pod.labels):
+            groups.setdefault(snapshot.top_owner(pod), []).append(pod)
+    named = {owner: pods for owner, pods in groups.items() if owner is not None}
+    if len(named) > 1:
+        parts = "; ".join(
+            f"{owner.kind} {owner.name} has {_pods(pods)}"
+            for owner, pods in sorted(named.items(), key=lambda item: item[0])
+        )
+        yield Finding(
+            severity="info",
+            rule="mixed-owners",
+            object=str(service.ref),
+            message=f"its selector reaches pods of {len(named)} owners: {parts}",
+        )
+    if None in groups:
+        yield Finding(
+            severity="info",
+            rule="orphan-pods",
+            object=str(service.ref),
+            message=f"{_pods(groups[None])} without an owner: nothing replaces them when they go",
+        )
+
+
+def _not_ready(service: Service, snapshot: Snapshot) -> Iterable[Finding]:
+    selector = service.spec.selector or {}
+    pods = [pod for pod in snapshot.pods_in(service.namespace) if matches_map(selector, pod.labels)]
+    if not any(counts_as_ready(pod, service) for pod in pods):
+        yield Finding(
+            severity="warning",
+            rule="no-ready-endpoint",
+            object=str(service.ref),
+            message=f"the Service has no ready endpoint now ({len(pods)} pods match its selector)",
+        )
+
+
+def _behind_controller(service: Service, snapshot: Snapshot) -> Iterable[Finding]:
+    """The slices say something else than the pods: the endpoint controller is behind, or somebody edits slices."""
+    if not any(MANAGED_BY_LABEL in item.metadata.labels for item in snapshot.slices):
+        return
+    slices = [item for item in snapshot.slices if item.metadata.namespace == service.namespace]
+    seen = ready_in_slices(slices, service.name)
+    selector = service.spec.selector or {}
+    wanted = {
+        pod.uid
+        for pod in snapshot.pods_in(service.namespace)
+        if matches_map(selector, pod.labels) and counts_as_ready(pod, service)
+    }
+    if service.spec.publish_not_ready_addresses or seen == wanted:
+        return
+    yield Finding(
+        severity="warning",
+        rule="controller-behind",
+        object=str(service.ref),
+        message=(
+            f"the EndpointSlices list {len(seen)} ready pods, the pods say {len(wanted)}: the endpoint controller is "
+            "behind; apply waits for it"
+        ),
+    )
+
+
+def _pods(pods: list[Pod]) -> str:
+    names = sorted(pod.name for pod in pods)
+    shown = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} pod{'' if len(names) == 1 else 's'} ({shown}{more})"
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -1,0 +1,159 @@
+"""Gates and a snapshot in, ordered steps and their forecast out. The proof comes after, from another room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from gatekeep.model.errors import RefusedError
+from gatekeep.model.objects import Pod, Service, controller_of
+from gatekeep.model.plan import Access, Finding, GateTarget, Match, ServiceForecast, Step
+from gatekeep.model.policy import Floor, Gate, TrafficGate, floor_of
+from gatekeep.model.record import GateName, Record
+from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning import access, explain, moves, preflight
+from gatekeep.planning.draft import Draft
+from gatekeep.planning.task import GateTask, base_of, known_gates
+from gatekeep.strategies.rotation import desired_rotation
+
+_KEPT_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanDraft:
+    """Everything of a plan but its source, its proof and its id."""
+
+    steps: tuple[Step, ...]
+    services: tuple[ServiceForecast, ...]
+    findings: tuple[Finding, ...]
+    access: tuple[Access, ...]
+    gates: tuple[GateTarget, ...]
+
+
+def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
+    """The task of bringing one policy about. Raises :class:`RefusedError` when the cluster is not as it needs it."""
+    name = GateName(policy.namespace, policy.name)
+    services = preflight.find_services(policy.spec.services, name, snapshot)
+    known = known_gates(name, policy, record)
+    preflight.check_gate(services, policy.gate, known, snapshot)
+    bases = [base_of(service.spec.selector or {}, known) for service in services]
+    rotation = desired_rotation(policy, bases, snapshot)
+    return GateTask(
+        name=name,
+        services=services,
+        target=policy.gate,
+        known=known,
+        members=rotation.members,
+        match=rotation.match,
+        kept=_kept(name, policy.gate, record, snapshot),
+        floor=policy.spec.floor,
+        timeout_seconds=timeout_seconds,
+        policy=policy,
+    )
+
+
+def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
+    """The task of taking a recorded gate off. Services that are gone by now need nothing."""
+    present = [item for item in record.policy.spec.services if snapshot.service(name.namespace, item) is not None]
+    services = preflight.find_services(present, name, snapshot)
+    known = known_gates(name, record.policy, record)
+    for service in services:
+        if not base_of(service.spec.selector or {}, known):
+            raise RefusedError(
+                "without the gate the selector would be empty, and the Service's endpoints would freeze",
+                where=str(service.ref),
+                hint="give the Service a selector of its own first, such as the app label of its pods",
+            )
+    return GateTask(
+        name=name,
+        services=services,
+        target=None,
+        known=known,
+        members=frozenset(),
+        match=Match(namespace=name.namespace, any_of=()),
+        kept=_kept(name, record.gate, record, snapshot),
+        floor=Floor(min_ready=0),
+        timeout_seconds=timeout_seconds,
+        policy=record.policy,
+    )
+
+
+def draft_plan(tasks: Iterable[tuple[GateTask, Record | None]], snapshot: Snapshot) -> PlanDraft:
+    """The steps of all tasks, one gate after the other."""
+    draft = Draft(snapshot)
+    pairs = tuple(tasks)
+    findings: list[Finding] = []
+    for task, record in pairs:
+        findings.extend(explain.findings(task, record, snapshot))
+        draft.delete_leftovers(
+            preflight.leftovers(task.name, snapshot),
+            reason="remove what an interrupted run left",
+            policy=task.reference,
+        )
+        moves.move(draft, task)
+    return PlanDraft(
+        steps=tuple(draft.steps),
+        services=tuple(_forecast(draft, task, item) for task, _ in pairs for item in task.services),
+        findings=tuple(findings),
+        access=access.needed(draft.steps),
+        gates=tuple(_gate_target(task, record, snapshot) for task, record in pairs),
+    )
+
+
+def _forecast(draft: Draft, task: GateTask, service: Service) -> ServiceForecast:
+    before = Draft(draft.snapshot).ready(service, service.spec.selector or {})
+    return ServiceForecast(
+        namespace=service.namespace,
+        name=service.name,
+        before=before,
+        after=draft.ready(service, draft.selector(service)),
+        floor=floor_of(task.floor, len(before)),
+        least_ready=0,
+    )
+
+
+def _gate_target(task: GateTask, record: Record | None, snapshot: Snapshot) -> GateTarget:
+    gate = task.target or (record.gate if record else Gate(key="", value=""))
+    policy: Mapping[str, object] | None = msgspec.to_builtins(task.policy) if task.target else None
+    return GateTarget(
+        namespace=task.name.namespace,
+        name=task.name.name,
+        action="Gate" if task.target else "Retire",
+        key=gate.key,
+        value=gate.value,
+        services=tuple(service.name for service in task.services),
+        policy=policy,
+        kept=_recorded_kept(task, record, snapshot),
+    )
+
+
+def _kept(name: GateName, gate: Gate, record: Record | None, snapshot: Snapshot) -> frozenset[str]:
+    """Pods whose label was not put there by gatekeep: they had it before the gate, or their template gives it."""
+    recorded = frozenset(record.kept) if record else frozenset()
+    return recorded | {pod.uid for pod in snapshot.pods_in(name.namespace) if _template_gives(gate, pod, snapshot)}
+
+
+def _template_gives(gate: Gate, pod: Pod, snapshot: Snapshot) -> bool:
+    if pod.labels.get(gate.key) != gate.value:
+        return False
+    owner = controller_of(pod.metadata)
+    workload = snapshot.workload_index.get(owner.uid) if owner else None
+    return workload is not None and workload.spec.template.metadata.labels.get(gate.key) == gate.value
+
+
+def _recorded_kept(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[str, ...]:
+    """What the record must remember: as it was, or for a new gate the pods that carry the label already."""
+    if task.target is None:
+        return ()
+    if record is not None and record.gate == task.target:
+        return record.kept
+    if any((item.spec.selector or {}).get(task.target.key) == task.target.value for item in task.services):
+        return ()
+    carrying = [
+        pod.uid
+        for pod in snapshot.pods_in(task.name.namespace)
+        if pod.labels.get(task.target.key) == task.target.value and not _template_gives(task.target, pod, snapshot)
+    ]
+    return tuple(sorted(carrying)[:_KEPT_LIMIT])

@@ -1,0 +1,101 @@
+"""Whether a plan is still fresh: has any field it relies on changed, and what exactly?
+
+Status, unrelated labels and resourceVersions never make a plan stale, nor does a named pod that is gone: its step skips
+it. See the contract in ``docs/plan-document.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from gatekeep.model import patches
+from gatekeep.model.objects import Pod
+from gatekeep.model.plan import Change, Plan, Step
+from gatekeep.model.snapshot import Snapshot
+
+_SHOWN = 10
+
+
+def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
+    """One sentence for each thing that changed; empty when the plan is fresh."""
+    found = [*_expired(plan, now), *_other_cluster(plan, snapshot)]
+    pods = {pod.uid: pod for pod in snapshot.pods}
+    seen: set[str] = set()
+    for step in plan.steps:
+        for change in step.changes:
+            if change.uid is None or change.uid in seen:
+                continue
+            seen.add(change.uid)
+            found.extend(_changed(step, change, pods, snapshot))
+    if len(found) > _SHOWN:
+        return (*found[:_SHOWN], f"and {len(found) - _SHOWN} more")
+    return tuple(found)
+
+
+def _expired(plan: Plan, now: datetime) -> Iterable[str]:
+    if plan.expires_at and datetime.fromisoformat(plan.expires_at) <= now:
+        yield f"the plan expired at {plan.expires_at}"
+
+
+def _other_cluster(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
+    planned, live = plan.cluster.uid, snapshot.identity.uid
+    if planned and live and planned != live:
+        yield f"the plan is for the cluster {planned} ({plan.cluster.server or 'a snapshot'}), this one is {live}"
+
+
+def _changed(step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot) -> Iterable[str]:
+    where = f"{change.kind} {change.namespace}/{change.name}"
+    if change.kind == "Pod":
+        pod = pods.get(change.uid or "")
+        if pod is not None:
+            yield from _labels_changed(where, change, pod)
+        return
+    service = snapshot.service(change.namespace, change.name)
+    if step.action == "Delete":
+        return
+    if service is None:
+        yield f"{where} is gone"
+    elif service.metadata.uid != change.uid:
+        yield f"{where} was deleted and created again (uid {service.metadata.uid}, planned {change.uid})"
+    else:
+        yield from _selector_changed(where, change, dict(service.spec.selector or {}))
+
+
+def _labels_changed(where: str, change: Change, pod: Pod) -> Iterable[str]:
+    for op in change.patch:
+        if op.op != "test" or not op.path.startswith("/metadata/labels/"):
+            continue
+        key = patches.tokens_of(op.path)[2]
+        live = pod.labels.get(key)
+        if live != op.value:
+            yield f"{where}: the label {key} was {_quoted(op.value)} when the plan was made, now it is {_quoted(live)}"
+
+
+def _selector_changed(where: str, change: Change, live: dict[str, str]) -> Iterable[str]:
+    for op in change.patch:
+        if op.op == "test" and op.path == "/spec/selector" and op.value != live:
+            yield f"{where}: the selector changed since the plan was made: {explain(op.value, live)}"
+
+
+def explain(planned: Any, live: Any) -> str:
+    """The difference between two selectors in plain words."""
+    # Imported here: it takes as long to load as a whole small plan takes to make.
+    from deepdiff import DeepDiff
+
+    diff = DeepDiff({"selector": planned}, {"selector": live}, view="tree")
+    words = []
+    for kind, verb in (("dictionary_item_added", "gained"), ("dictionary_item_removed", "lost")):
+        for item in diff.get(kind, ()):
+            value = item.t2 if verb == "gained" else item.t1
+            words.append(f"{verb} {item.path(output_format='list')[-1]}={value}")
+    words.extend(
+        f"{item.path(output_format='list')[-1]} was {item.t1!r}, now {item.t2!r}"
+        for item in diff.get("values_changed", ())
+    )
+    return ", ".join(sorted(words)) or "its type changed"
+
+
+def _quoted(value: object) -> str:
+    return "absent" if value is None else f"{value!r}"

@@ -1,0 +1,289 @@
+"""Explores every state one Service can reach while a plan runs, and finds the one that breaks an invariant.
+
+Pods that behave alike form one class with a count (they differ in name only), so cost grows with classes and steps.
+A Service's endpoints are a sum over classes, so of a class in a parallel step only "none" and "all" need a look: the
+least sum lies at one of them. Additivity is also why a death (or a flap) costs at most the pod it hits, and the bound
+falls by as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gatekeep.model.endpoints import SLICE_CAPACITY, counts_as_ready
+from gatekeep.model.objects import Pod, Service
+from gatekeep.model.plan import EndpointsWait, ExistsWait, Wait
+from gatekeep.model.selectors import matches_map
+from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline
+from gatekeep.proof.streams import Atom, Seen, View, least, reachable
+
+Versions = Mapping[ServiceKey, Mapping[int, Service | None]]
+"""The Services in play after each step that writes them; step 0 is the start, None means it does not exist."""
+
+
+@dataclass(frozen=True)
+class PodClass:
+    """Pods that no selector in play and no step tells apart.
+
+    ``versions`` are the relevant labels before and after each step that writes them; ``ready`` says for which Services
+    in play its pods count as ready.
+    """
+
+    versions: tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
+    ready: frozenset[ServiceKey]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A reachable state that breaks an invariant."""
+
+    service: ServiceKey
+    ready: int
+    required: int
+    seen: tuple[Atom, ...]
+    unseen: tuple[Atom, ...]
+    stranger: str = ""
+    mixture: bool = False
+    unmet: int = 0
+    node: str = ""
+
+
+@dataclass
+class Verdict:
+    """What the exploration of one Service found. ``least`` is the smallest number of ready endpoints on the way."""
+
+    states: int = 0
+    least: int | None = None
+    violation: Violation | None = None
+    classes: Mapping[int, PodClass] = field(default_factory=dict)
+
+
+@dataclass
+class Exploration:
+    """The state of one exploration: what is written, what is proved, what the slices may show."""
+
+    service: ServiceKey
+    classes: Sequence[PodClass]
+    versions: Versions
+    required: int
+    many_slices: bool
+    allowed: frozenset[int]
+    pod_steps: list[Seen] = field(default_factory=list)
+    service_steps: list[Seen] = field(default_factory=list)
+    proved: tuple[View, ...] = (View(frozenset(), frozenset()),)
+    shown: dict[ServiceKey, dict[View, None]] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=Verdict)
+    _cache: dict[tuple[ServiceKey, View], frozenset[int]] = field(default_factory=dict)
+
+    def selector(self, service: ServiceKey, view: View) -> Service | None:
+        """The Service as a controller with ``view`` knows it; None when it does not exist for it."""
+        versions = self.versions[service]
+        seen = [step for step, part in view.services if part == service]
+        return versions[max(seen, default=0)]
+
+    def members(self, service: ServiceKey, view: View) -> frozenset[int]:
+        """The classes that the Service's selector matches in ``view``, ready or not."""
+        key = (service, view)
+        if key not in self._cache:
+            known = self.selector(service, view)
+            selector = known.spec.selector if known else None
+            self._cache[key] = frozenset(
+                number
+                for number, item in enumerate(self.classes)
+                if matches_map(selector, dict(_labels(item, number, view)))
+            )
+        return self._cache[key]
+
+    def count(self, service: ServiceKey, classes: Iterable[int]) -> int:
+        """Ready endpoints among ``classes``."""
+        return sum(len(self.classes[number].names) for number in classes if service in self.classes[number].ready)
+
+
+def explore(
+    service: Service, timeline: Timeline, pods: Sequence[Pod], versions: Versions,
+    *, required: int, slices: int, newborn: Sequence[Pod] = (), node: str = "",
+) -> Verdict:  # fmt: skip
+    """Explores ``service`` while ``timeline`` runs over ``pods``.
+
+    ``versions`` are the Services in play after each step that writes them (step 0 is the start); ``required`` is the
+    least number of ready endpoints allowed, ``slices`` how many EndpointSlices the Service has now. ``newborn`` are pods
+    the adversary may let be born: they must not be reachable where neither rotation would reach them.
+    """
+    key = (service.namespace, service.name)
+    classes = classify(pods, newborn, timeline, versions)
+    run = Exploration(key, classes, versions, required, slices > 1, frozenset())
+    run.allowed = _allowed(run, timeline)
+    run.many_slices = slices > 1 or _spans_slices(run, timeline)
+    for moment in timeline.moments:
+        match moment:
+            case PodWrites():
+                run.pod_steps.append(_pod_atoms(classes, moment.step))
+            case ServiceWrites():
+                run.service_steps.append(
+                    frozenset((moment.step, written) for written in moment.services if written in versions)
+                )
+            case Barrier() if (moment.wait.namespace, moment.wait.service) in versions:
+                _look(run, node)
+                if run.verdict.violation is None:
+                    _pass_barrier(run, moment.wait, moment.step)
+            case Barrier():
+                pass  # says nothing of this Service; leaving it out only adds states
+        if run.verdict.violation is not None:
+            break
+    if run.verdict.violation is None:
+        _look(run, node)
+    run.verdict.classes = dict(enumerate(classes))
+    return run.verdict
+
+
+def classify(
+    pods: Sequence[Pod], newborn: Sequence[Pod], timeline: Timeline,
+    versions: Versions,
+) -> tuple[PodClass, ...]:  # fmt: skip
+    """The pods that some version of a Service in play can match, grouped by behaviour."""
+    selectors = [item.spec.selector or {} for steps in versions.values() for item in steps.values() if item]
+    keys = sorted({key for selector in selectors for key in selector})
+    current = {name: next(iter(steps.values())) or _any(steps) for name, steps in versions.items()}
+    writes = [(moment.step, moment.labels) for moment in timeline.moments if isinstance(moment, PodWrites)]
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for pod in pods:
+        trail = [(0, _relevant(pod.labels, keys))]
+        trail.extend((step, _relevant(labels[pod.uid], keys)) for step, labels in writes if pod.uid in labels)
+        ready = frozenset(name for name, item in current.items() if item and counts_as_ready(pod, item))
+        groups.setdefault((tuple(trail), ready), []).append(pod.name)
+    for pod in newborn:
+        groups.setdefault((((0, _relevant(pod.labels, keys)),), frozenset()), []).append(pod.name)
+    found = [PodClass(trail, ready, tuple(names)) for (trail, ready), names in groups.items()]  # type: ignore[arg-type]
+    return tuple(item for item in found if _ever_matched(item, selectors))
+
+
+def _any(steps: Mapping[int, Service | None]) -> Service | None:
+    return next((item for item in steps.values() if item), None)
+
+
+def _relevant(labels: Labels, keys: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, labels[key]) for key in keys if key in labels)
+
+
+def _ever_matched(item: PodClass, selectors: Sequence[Mapping[str, str]]) -> bool:
+    return any(matches_map(selector, dict(labels)) for selector in selectors for _, labels in item.versions)
+
+
+def _labels(item: PodClass, number: int, view: View) -> tuple[tuple[str, str], ...]:
+    known = item.versions[0][1]
+    for step, labels in item.versions[1:]:
+        if (step, number) in view.pods:
+            known = labels
+    return known
+
+
+def _pod_atoms(classes: Sequence[PodClass], step: int) -> Seen:
+    return frozenset(
+        (step, number) for number, item in enumerate(classes) if any(when == step for when, _ in item.versions[1:])
+    )
+
+
+def _edge(run: Exploration, timeline: Timeline) -> tuple[View, View]:
+    """The views before the plan and after it."""
+    pods: Seen = frozenset()
+    services: Seen = frozenset()
+    for moment in timeline.moments:
+        if isinstance(moment, PodWrites):
+            pods |= _pod_atoms(run.classes, moment.step)
+        if isinstance(moment, ServiceWrites):
+            services |= frozenset((moment.step, key) for key in moment.services if key in run.versions)
+    return View(frozenset(), frozenset()), View(pods, services)
+
+
+def _allowed(run: Exploration, timeline: Timeline) -> frozenset[int]:
+    """before ∪ after."""
+    first, last = _edge(run, timeline)
+    return run.members(run.service, first) | run.members(run.service, last)
+
+
+def _spans_slices(run: Exploration, timeline: Timeline) -> bool:
+    return any(
+        sum(len(run.classes[number].names) for number in run.members(run.service, view)) > SLICE_CAPACITY
+        for view in _edge(run, timeline)
+    )
+
+
+def _look(run: Exploration, node: str) -> None:
+    """Checks every state that the slices can show in this phase."""
+    views = reachable(run.pod_steps, run.service_steps, run.proved)
+    for name in run.versions:
+        shown = run.shown.setdefault(name, {})
+        shown.update((view, None) for view in views if run.selector(name, view) is not None)
+    run.verdict.states += len(views)
+    for old in run.shown[run.service]:
+        _check(run, run.members(run.service, old), old, old, node)
+        if run.many_slices:
+            _check_mixtures(run, old, views, node)
+        if run.verdict.violation is not None:
+            return
+
+
+def _check_mixtures(run: Exploration, old: View, views: Sequence[View], node: str) -> None:
+    """With several slices a sync from one set to another is several writes: in the worst order, all removals first."""
+    before = run.members(run.service, old)
+    for new in views:
+        if old.pods <= new.pods and old.services <= new.services and old != new:
+            run.verdict.states += 1
+            _check(run, before & run.members(run.service, new), old, new, node)
+
+
+def _check(run: Exploration, members: frozenset[int], old: View, view: View, node: str) -> None:
+    ready = run.count(run.service, members)
+    run.verdict.least = ready if run.verdict.least is None else min(run.verdict.least, ready)
+    strangers = members - run.allowed
+    if run.verdict.violation is not None or (ready >= run.required and not strangers):
+        return
+    written = [atom for step in (*run.pod_steps, *run.service_steps) for atom in step]
+    seen = view.pods | view.services
+    run.verdict.violation = Violation(
+        service=run.service,
+        ready=ready,
+        required=run.required,
+        seen=tuple(atom for atom in written if atom in seen),
+        unseen=tuple(atom for atom in written if atom not in seen),
+        stranger=run.classes[min(strangers)].names[0] if strangers else "",
+        mixture=old != view,
+        node=node,
+    )
+
+
+def _pass_barrier(run: Exploration, wait: Wait, step: int) -> None:
+    """Keeps the views in which the slices show what the wait asks for; the controller is there or further on."""
+    name = (wait.namespace, wait.service)
+    met = [view for view in run.shown[name] if _is_met(run, wait, view)]
+    run.shown[name] = dict.fromkeys(met)
+    views = reachable(run.pod_steps, run.service_steps, run.proved)
+    still = [view for view in views if any(m.pods <= view.pods and m.services <= view.services for m in met)]
+    if not still:
+        run.verdict.violation = Violation(run.service, 0, 0, (), (), unmet=step)
+        return
+    run.proved = least(still)
+
+
+def _is_met(run: Exploration, wait: Wait, view: View) -> bool:
+    name = (wait.namespace, wait.service)
+    if isinstance(wait, ExistsWait):
+        return run.selector(name, view) is not None
+    return _ready(run, name, run.members(name, view)) == _expected(run, wait)
+
+
+def _ready(run: Exploration, name: ServiceKey, classes: Iterable[int]) -> frozenset[int]:
+    return frozenset(number for number in classes if name in run.classes[number].ready)
+
+
+def _expected(run: Exploration, wait: EndpointsWait) -> frozenset[int]:
+    """The ready pods that the wait's selector matches in a list made after the last write."""
+    written = View(frozenset(atom for step in run.pod_steps for atom in step), frozenset())
+    name = (wait.namespace, wait.service)
+    return frozenset(
+        number
+        for number, item in enumerate(run.classes)
+        if name in item.ready and matches_map(wait.selector, dict(_labels(item, number, written)))
+    )

@@ -1,0 +1,81 @@
+"""The steps of a plan as a table: number, phase, symbol, objects, change or condition, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatekeep.model.plan import Step
+from gatekeep.render.layout import Cell, column_widths, counted, table, table_rows, wrap
+from gatekeep.render.style import Style
+from gatekeep.render.words import lines_of, match_words, totals
+
+LEGEND = "+ adds   - removes   ~ changes   ? waits until the cluster shows it"
+LOOKS = {"+": "green", "-": "red", "~": "yellow", "?": "cyan"}
+HEAD = ("#", "phase", " ", "object", "change or condition")
+WIDE_ENOUGH = 45
+"""Columns that a step's reason needs beside the rest; with fewer it stands below."""
+
+
+def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
+    """The table with its title and legend."""
+    title = style.paint("Steps", "bold")
+    if not steps:
+        return [f"{title}  none"]
+    counts = (counted(len(steps), "step"), counted(len({step.phase for step in steps}), "phase"), totals(steps))
+    title += "  " + style.paint(", ".join(part for part in counts if part), "dim")
+    rows = [(step, cells) for step in steps for cells in _cells(step, style)]
+    heads = tuple(Cell(text, "dim") for text in HEAD)
+    cells = [heads, *(row for _, row in rows)]
+    beside = style.width - 2 - sum(width + 2 for width in column_widths(cells))
+    body = _beside(cells, rows, style) if beside >= WIDE_ENOUGH else _below(cells, rows, style)
+    return [title, *body, "  " + style.paint(LEGEND, "dim")]
+
+
+def _cells(step: Step, style: Style) -> list[tuple[Cell, ...]]:
+    """One row for each kind of change in the step; number and phase only on the first."""
+    rows = []
+    for at, line in enumerate(lines_of(step)):
+        number, phase = (f"{step.number:>2}", f"{step.phase:>5}") if at == 0 else ("", "")
+        look = LOOKS[line.symbol]
+        rows.append(
+            (
+                Cell(number),
+                Cell(phase, "dim"),
+                Cell(line.symbol, look),
+                Cell(style.text(line.objects)),
+                Cell(style.text(line.change), look),
+            )
+        )
+    return rows
+
+
+def _beside(cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style) -> list[str]:
+    reasons = [Cell("why", "dim"), *(Cell(_why(step, style) if first else "", "dim") for step, first in _firsts(rows))]
+    return table([(*row, reason) for row, reason in zip(cells, reasons, strict=True)], style)
+
+
+def _below(cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style) -> list[str]:
+    head, *blocks = table_rows(cells, style)
+    start = 2 + sum(width + 2 for width in column_widths(cells)[:3])
+    lines = list(head)
+    for block, (step, last) in zip(blocks, _lasts(rows), strict=True):
+        lines.extend(block)
+        if last:
+            lines.extend(
+                " " * start + style.paint(line, "dim") for line in wrap(_why(step, style), style.width - start)
+            )
+    return lines
+
+
+def _firsts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
+    return [(step, at == 0 or rows[at - 1][0] is not step) for at, (step, _) in enumerate(rows)]
+
+
+def _lasts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
+    return [(step, at + 1 == len(rows) or rows[at + 1][0] is not step) for at, (step, _) in enumerate(rows)]
+
+
+def _why(step: Step, style: Style) -> str:
+    if step.match is None:
+        return style.text(step.reason)
+    return style.text(f"{step.reason} (and pods born until then: {match_words(step.match)})")

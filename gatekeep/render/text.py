@@ -1,0 +1,99 @@
+"""A plan as a person on call reads it: what to know, what happens to each Service, the steps, the proof, what to do."""
+
+from __future__ import annotations
+
+from gatekeep.model.plan import Plan, Proof, ServiceForecast
+from gatekeep.render.findings import findings_text
+from gatekeep.render.layout import Cell, counted, paragraph, some, table
+from gatekeep.render.steps import steps_text
+from gatekeep.render.style import Style
+
+SHORT_ID = 12
+
+
+def plan_text(plan: Plan, style: Style, *, proved: bool = True, next_step: str = "") -> str:
+    """The whole plan. ``proved`` is False for a stored verdict that nobody proved again."""
+    blocks = [_header(plan, style)]
+    if plan.findings:
+        blocks.append([style.paint("Findings", "bold"), *findings_text(plan.findings, style)])
+    if plan.writes or not plan.proof.holds:
+        blocks.extend(_service(service, style) for service in plan.services)
+        blocks.append(steps_text(plan.steps, style))
+        blocks.append(verdict_text(plan.proof, style, proved=proved))
+    else:
+        blocks.append(_nothing(plan, style))
+    if next_step:
+        blocks.append(paragraph(style.text(next_step), style, first="Next: "))
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def short_id(plan_id: str) -> str:
+    """The first digits of a plan's id, enough to tell two plans apart."""
+    return plan_id.removeprefix("sha256:")[:SHORT_ID]
+
+
+def verdict_text(proof: Proof, style: Style, *, proved: bool = True) -> list[str]:
+    """``proved`` with the number of states, or the counter-example in one sentence."""
+    if not proof.holds:
+        reason = style.text(proof.counter_example or "the plan keeps no invariant")
+        lines = paragraph(f"REFUSED: {reason}", style, first=f"{style.text('✘')} ", look="red")
+        return [*lines, "  Nothing was written."]
+    if not proved:
+        text = f"The document says: proved, {counted(proof.states, 'state')}. `gatekeep verify` proves it again."
+        return paragraph(text, style, first="· " if style.unicode else "- ")
+    text = (
+        f"proved: {counted(proof.states, 'state')}, every order of the two watch streams, and pods that die or are "
+        "born on the way: no Service falls below its floor."
+    )
+    return paragraph(text, style, first=f"{style.text('✔')} ", look="green")
+
+
+def endpoints_words(before: int, least: int, after: int, floor: int) -> str:
+    """``before 6 → least 6 → after 6  (floor 3)``"""
+    return f"before {before:,} → least {least:,} → after {after:,}  (floor {floor:,})"
+
+
+def _header(plan: Plan, style: Style) -> list[str]:
+    rows = [("plan", short_id(plan.id) + (f"  expires {plan.expires_at}" if plan.expires_at else ""))]
+    identity = [plan.cluster.server, plan.cluster.version, f"uid {plan.cluster.uid}" if plan.cluster.uid else ""]
+    rows.append(("cluster", "  ".join(part for part in identity if part) or "unknown"))
+    policies = [f"{item.namespace}/{item.name} ({item.file}:{item.line})" for item in plan.source.policies]
+    if policies:
+        rows.append(("policies" if len(policies) > 1 else "policy", some(policies, 6)))
+    origin = "  ".join(part for part in (plan.source.repository, plan.source.revision) if part)
+    if origin:
+        rows.append(("source", origin))
+    return table([(Cell(name, "dim"), Cell(style.text(value))) for name, value in rows], style, indent="")
+
+
+def _service(service: ServiceForecast, style: Style) -> list[str]:
+    before, after = set(service.before), set(service.after)
+    joining, leaving = sorted(after - before), sorted(before - after)
+    rows = [("endpoints", endpoints_words(len(before), service.least_ready, len(after), service.floor), _look(service))]
+    if joining:
+        rows.append(("joining", f"{len(joining):,}: {some(joining)}", "green"))
+    if leaving:
+        rows.append(("leaving", f"{len(leaving):,}: {some(leaving)}", "red"))
+    if not joining and not leaving:
+        rows.append(("rotation", f"the same {counted(len(before), 'pod')}: {some(sorted(before))}", ""))
+    title = style.paint(style.text(f"Service {service.namespace}/{service.name}"), "bold")
+    return [title, *table([(Cell(name, "dim"), Cell(style.text(text), look)) for name, text, look in rows], style)]
+
+
+def _look(service: ServiceForecast) -> str:
+    before, after = len(service.before), len(service.after)
+    if service.least_ready < min(service.floor, before, after):
+        return "red"
+    return "yellow" if service.least_ready < before else ""
+
+
+def _nothing(plan: Plan, style: Style) -> list[str]:
+    """One calm line for each gate, and what its Services have."""
+    tick = style.paint(style.text("✔"), "green")
+    gates = [f"{tick} {style.text(f'{item.namespace}/{item.name}')}: nothing to do" for item in plan.source.policies]
+    ready = [
+        f"  {style.text(f'Service {item.namespace}/{item.name}')}: {counted(len(item.after), 'ready pod')} in rotation"
+        f", floor {item.floor:,}"
+        for item in plan.services
+    ]
+    return [*(gates or [f"{tick} nothing to do"]), *ready]

@@ -1,0 +1,155 @@
+"""A plan's steps in words: what a patch does, on how many objects, and what a wait waits for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gatekeep.model.patches import Op, tokens_of
+from gatekeep.model.plan import Change, EndpointsWait, Match, Step, Wait
+from gatekeep.model.selectors import LabelSelector, Requirement
+from gatekeep.render.layout import counted, seconds
+
+LABELS = ("metadata", "labels")
+SELECTOR = ("spec", "selector")
+PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
+
+
+class Line(NamedTuple):
+    """One row of the steps table: a symbol, the objects, and what happens to them."""
+
+    symbol: str
+    objects: str
+    change: str
+
+
+def lines_of(step: Step) -> list[Line]:
+    """What the step does; objects that get the same change share a row."""
+    if step.wait is not None:
+        return [Line("?", *wait_words(step.wait))]
+    groups: dict[tuple[str, str, str, str], list[Change]] = {}
+    for change in step.changes:
+        symbol, words = change_words(step, change)
+        groups.setdefault((symbol, change.kind, change.namespace, words), []).append(change)
+    return [Line(symbol, _objects(changes), words) for (symbol, _, _, words), changes in groups.items()]
+
+
+def wait_words(wait: Wait) -> tuple[str, str]:
+    """The Service that is waited for, and the condition."""
+    service = f"Service {wait.namespace}/{wait.service}"
+    within = seconds(wait.timeout_seconds)
+    if isinstance(wait, EndpointsWait):
+        return service, f"slices hold exactly {counted(len(wait.pods), 'ready pod')} ({within})"
+    return service, f"has an EndpointSlice ({within})"
+
+
+def change_words(step: Step, change: Change) -> tuple[str, str]:
+    """A symbol (``+`` adds, ``-`` removes, ``~`` changes) and the change in words."""
+    if step.action == "Create":
+        return "+", _creation(change)
+    if step.action == "Delete":
+        return "-", "delete"
+    edits = [_edit(op, change.patch) for op in change.patch if op.op != "test" and not _in_selector(op)]
+    selector = _selector_edit(change.patch)
+    symbols = {symbol for symbol, _ in edits} | ({"~"} if selector else set())
+    words = [f"{symbol} {text}" for symbol, text in edits] + ([selector] if selector else [])
+    return symbols.pop() if len(symbols) == 1 else "~", ", ".join(words)
+
+
+def match_words(match: Match) -> str:
+    """Whom a labelling step is for, apart from the pods it names."""
+    if match.any_of is not None:
+        inner = " or ".join(f"({match_words(item)})" for item in match.any_of)
+    else:
+        inner = selector_words(match.selector) if match.selector is not None else "any labels"
+    if match.owner_uids is not None:
+        inner += f" of {counted(len(match.owner_uids), 'owner')}"
+    if match.except_:
+        inner += " except " + " or ".join(f"({match_words(item)})" for item in match.except_)
+    return inner
+
+
+def selector_words(selector: LabelSelector) -> str:
+    """A label selector as kubectl's ``-l`` takes it."""
+    terms = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
+    return ", ".join(terms + [_requirement(term) for term in selector.match_expressions]) or "any labels"
+
+
+def map_words(labels: Mapping[str, Any] | None) -> str:
+    """``{app=rng}``, sorted by key."""
+    return "{" + ", ".join(f"{key}={_value(value)}" for key, value in sorted((labels or {}).items())) + "}"
+
+
+def _requirement(term: Requirement) -> str:
+    match term.operator:
+        case "Exists":
+            return term.key
+        case "DoesNotExist":
+            return f"!{term.key}"
+        case operator:
+            return f"{term.key} {operator.lower()} ({', '.join(term.values)})"
+
+
+def _objects(changes: Sequence[Change]) -> str:
+    kind, namespace = changes[0].kind, changes[0].namespace
+    if len(changes) == 1:
+        return f"{kind} {namespace}/{changes[0].name}" if namespace else f"{kind} {changes[0].name}"
+    return f"{counted(len(changes), kind, PLURALS.get(kind, kind + 's'))} of {namespace}"
+
+
+def _creation(change: Change) -> str:
+    spec = (change.object or {}).get("spec")
+    if isinstance(spec, Mapping) and spec.get("selector"):
+        return f"create, selector {map_words(spec['selector'])}"
+    return "create"
+
+
+def _in_selector(op: Op) -> bool:
+    return tokens_of(op.path)[:2] == SELECTOR
+
+
+def _selector_edit(patch: Sequence[Op]) -> str:
+    """``selector {app=rng} → {active=yes, app=rng}``; empty when the patch leaves the selector alone."""
+    writes = [op for op in patch if op.op != "test" and _in_selector(op)]
+    if not writes:
+        return ""
+    live = next((op.value for op in patch if op.op == "test" and tokens_of(op.path) == SELECTOR), None)
+    before = dict(live) if isinstance(live, Mapping) else {}
+    after = dict(before)
+    for op in writes:
+        key = tokens_of(op.path)[2:]
+        if not key:
+            after = dict(op.value) if isinstance(op.value, Mapping) else {}
+        elif op.op == "remove":
+            after.pop(key[0], None)
+        else:
+            after[key[0]] = op.value
+    return f"selector {map_words(before)} → {map_words(after)}"
+
+
+def _edit(op: Op, patch: Sequence[Op]) -> tuple[str, str]:
+    tokens = tokens_of(op.path)
+    name = tokens[2] if tokens[:2] == LABELS and len(tokens) == 3 else op.path
+    old = next((guard.value for guard in patch if guard.op == "test" and guard.path == op.path), None)
+    if op.op == "remove":
+        return "-", name if old in (None, msgspec.UNSET) else f"{name}={_value(old)}"
+    if op.op == "replace" and old not in (None, msgspec.UNSET):
+        return "~", f"{name}={_value(old)} → {_value(op.value)}"
+    return "+", f"{name}={_value(op.value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def totals(steps: Sequence[Step]) -> str:
+    """``6 label edits, 1 selector edit``: what is written to objects that were there before."""
+    patched = Counter(change.kind for step in steps if step.action == "Patch" for change in step.changes)
+    spoken = {"Pod": "label edit", "Service": "selector edit"}
+    return ", ".join(counted(number, spoken.get(kind, f"edit of {kind}")) for kind, number in patched.items())

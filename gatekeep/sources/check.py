@@ -1,0 +1,201 @@
+"""Compares nodes with the class that will decode them, and reports every mistake with its place.
+
+``msgspec`` stops at the first mistake and knows no lines; the classes still say everything, through
+``msgspec.inspect``. Only here is it known which positions hold strings, so YAML's ambiguous scalars are refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import get_args
+
+import msgspec.inspect as mi
+
+from gatekeep.model.policy import PERCENT, Name
+from gatekeep.sources.problems import Problem, quoted, shown
+from gatekeep.sources.scalars import plain_number, readings
+from gatekeep.sources.tree import ListNode, MapNode, Node, Scalar, position
+
+# Fields and values that the design has and this version does not: not typing errors. Once a class knows one of them,
+# its entry here is never looked at.
+NOT_BUILT_FIELDS = {"Rotation": ("canary", "blueGreen"), "TrafficGateSpec": ("checks",)}
+NOT_BUILT_VALUES = {"newPods": ("Hold",)}
+
+_STRING, _NUMBER, _FLOAT, _BOOLEAN, _NULL = "a string", "a whole number", "a number", "true or false", "nothing"
+_MAP, _LIST = "a map", "a list"
+_UNCHECKED = "a value"  # times and durations: only msgspec knows their syntax
+_RULES = {
+    get_args(Name)[1].pattern: "use lower case letters, digits and '-'; begin and end with a letter or digit",
+    PERCENT: "write a whole number, or a percentage from 0% to 100%",
+}
+_SEE = "gatekeep schema prints the fields and their types"
+
+
+def check(node: Node, expected: mi.Type, file: str, name: str = "document") -> Iterator[Problem]:
+    """Every way in which ``node`` is not what ``expected`` asks for. ``name`` is what messages call it."""
+    kinds = _kinds(expected)
+    if isinstance(node, Scalar) and (problem := _ambiguous(node, kinds, file, name)):
+        yield problem
+        return
+    found = _kind(node)
+    member = next((one for one in _members(expected) if {found, _UNCHECKED} & set(_kinds_of(one))), None)
+    if found == _NULL and _UNCHECKED not in kinds:
+        yield _null(node, file, name)
+    elif member is None:
+        yield _wrong_type(node, kinds, file, name)
+    else:
+        yield from _content(node, member, file, name)
+
+
+def close(word: str, known: tuple[str, ...]) -> str:
+    """``did you mean …?`` with the nearest of ``known``, else all of them."""
+    folded = {other.lower(): other for other in known}
+    near = get_close_matches(word.lower().replace("_", "").replace("-", ""), folded, 1, 0.6)
+    return f"did you mean {folded[near[0]]}?" if near else f"known here: {', '.join(known)}"
+
+
+def not_built(what: str, built: str) -> str:
+    """The message for something that the design has and this version has not."""
+    return f"{what}: not built yet in this version; built: {built}"
+
+
+def _content(node: Node, expected: mi.Type, file: str, name: str) -> Iterator[Problem]:
+    match node, expected:
+        case MapNode(), mi.StructType():
+            yield from _fields(node, expected, file, name)
+        case MapNode(), mi.DictType(key_type=key_type, value_type=value_type):
+            for key, (key_node, value) in node.entries.items():
+                yield from check(key_node, key_type, file, f"key {shown(key)}")
+                yield from check(value, value_type, file, shown(key))
+        case ListNode(items=items), mi.VarTupleType() | mi.ListType():
+            if len(items) < (expected.min_length or 0):
+                yield Problem(position(node, file), f"{name}: the list is empty", "name at least one")
+            for index, item in enumerate(items):
+                yield from check(item, expected.item_type, file, f"{name}[{index}]")
+        case Scalar(), _:
+            yield from _scalar(node, expected, file, name)
+
+
+def _fields(node: MapNode, struct: mi.StructType, file: str, name: str) -> Iterator[Problem]:
+    fields = {field.encode_name: field for field in struct.fields}
+    tag = {struct.tag_field} if struct.tag_field else set()
+    known = (*fields, *tag)
+    planned = NOT_BUILT_FIELDS.get(struct.cls.__name__, ())
+    postponed = False
+    for key, (key_node, value) in node.entries.items():
+        if key in fields:
+            yield from check(value, fields[key].type, file, shown(key))
+        elif key in planned:
+            postponed = True
+            yield Problem(position(key_node, file), not_built(key, ", ".join(fields)), "use what is built")
+        elif key not in tag:
+            yield Problem(position(key_node, file), f"unknown field {shown(key)} in {name}", close(key, known))
+    missing = [key for key, field in fields.items() if field.required and key not in node.entries]
+    if missing and not postponed:
+        yield Problem(position(node, file), f"{name}: the field {missing[0]} is missing", f"add {', '.join(missing)}")
+
+
+def _scalar(node: Scalar, expected: mi.Type, file: str, name: str) -> Iterator[Problem]:
+    where, value = position(node, file), node.value
+    match expected:
+        case mi.LiteralType(values=values) if value not in values:
+            options = tuple(sorted(str(one) for one in values))
+            if node.text in NOT_BUILT_VALUES.get(name, ()):
+                yield Problem(where, not_built(f"{name}: {node.text}", ", ".join(options)), "use what is built")
+            else:
+                message = f"{name}: expected one of {', '.join(options)}, found {shown(node.text)}"
+                yield Problem(where, message, close(node.text, options))
+        case mi.StrType(pattern=pattern) if isinstance(value, str):
+            yield from _string(node, expected, pattern, file, name)
+        case mi.IntType() | mi.FloatType() if not isinstance(value, str) and value is not None:
+            if expected.ge is not None and value < expected.ge:
+                yield Problem(where, f"{name}: {node.text} is less than {expected.ge}", f"write {expected.ge} or more")
+            if expected.le is not None and value > expected.le:
+                yield Problem(where, f"{name}: {node.text} is more than {expected.le}", f"write {expected.le} or less")
+
+
+def _string(node: Scalar, expected: mi.StrType, pattern: str | None, file: str, name: str) -> Iterator[Problem]:
+    text, where = node.text, position(node, file)
+    if expected.max_length is not None and len(text) > expected.max_length:
+        message = f"{name}: {len(text)} characters are too many"
+        yield Problem(where, message, f"write at most {expected.max_length} characters")
+    elif expected.min_length is not None and len(text) < expected.min_length:
+        yield Problem(where, f"{name}: the text is too short", f"write at least {expected.min_length} character(s)")
+    elif pattern and (not re.search(pattern, text) or "\n" in text):  # in Python `$` also matches before a last newline
+        yield Problem(where, f"{name}: {shown(text)} is not valid", _RULES.get(pattern, f"it must match {pattern}"))
+
+
+def _ambiguous(node: Scalar, kinds: list[str], file: str, name: str) -> Problem | None:
+    """A problem when the parsers in use do not read the unquoted scalar as the same thing, in this position."""
+    if not node.plain or not node.text:
+        return None
+    seen, where = readings(node.text), position(node, file)
+    same, is_text = len(set(seen)) == 1, _STRING in kinds
+    if {_NUMBER, _FLOAT} & set(kinds) and "number" in seen:
+        message = f"{name}: {shown(node.text)} is not the same number to every parser"
+        return None if plain_number(node.text) else Problem(where, message, "write it as a plain decimal number")
+    if not is_text or (same and (seen.yaml_12 == "string" or _kind(node) in kinds)):
+        return None
+    reader, reading = ("Kubernetes", seen.kubernetes) if seen.kubernetes != "string" else ("YAML 1.1", seen.yaml_11)
+    what = "null" if reading == "null" else f"a {reading}"
+    return Problem(where, f"{name}: {shown(node.text)} is {what} to {reader}", f"write {quoted(node.text)}")
+
+
+def _null(node: Node, file: str, name: str) -> Problem:
+    return Problem(position(node, file), f"{name}: no value (null)", "give it a value, or leave the field out")
+
+
+def _wrong_type(node: Node, kinds: list[str], file: str, name: str) -> Problem:
+    found = _kind(node)
+    said = f"{found} ({shown(node.text)})" if isinstance(node, Scalar) else found
+    hint = f"write [{shown(node.text)}]" if isinstance(node, Scalar) and kinds == [_LIST] else _SEE
+    return Problem(position(node, file), f"{name}: expected {' or '.join(kinds)}, found {said}", hint)
+
+
+def _kind(node: Node) -> str:
+    if isinstance(node, MapNode):
+        return _MAP
+    if isinstance(node, ListNode):
+        return _LIST
+    match node.value:
+        case None:
+            return _NULL
+        case bool():
+            return _BOOLEAN
+        case int():
+            return _NUMBER
+        case float():
+            return _FLOAT
+        case _:
+            return _STRING
+
+
+def _members(expected: mi.Type) -> tuple[mi.Type, ...]:
+    return expected.types if isinstance(expected, mi.UnionType) else (expected,)
+
+
+def _kinds(expected: mi.Type) -> list[str]:
+    """What may stand in a position of this type. Null is not among it: an empty field is always a slip."""
+    return list(dict.fromkeys(kind for member in _members(expected) for kind in _kinds_of(member)))
+
+
+def _kinds_of(member: mi.Type) -> tuple[str, ...]:
+    match member:
+        case mi.StructType() | mi.DictType():
+            return (_MAP,)
+        case mi.VarTupleType() | mi.ListType():
+            return (_LIST,)
+        case mi.StrType() | mi.LiteralType():
+            return (_STRING,)
+        case mi.IntType():
+            return (_NUMBER,)
+        case mi.FloatType():
+            return (_FLOAT, _NUMBER)
+        case mi.BoolType():
+            return (_BOOLEAN,)
+        case mi.NoneType():
+            return ()
+        case _:
+            return (_UNCHECKED,)
