@@ -90,10 +90,8 @@ def _apply_saved(
     namespaces = session.plan_namespaces(document)
     if writing.dry_run:
         view = session.look(access, snapshot_file, namespaces)
-        require_applicable(document, view.snapshot)
-        session.require_unexpired(document, view.now)
+        require_applicable(document, view.snapshot, now=view.now)
         return carry_out.show_and_stop(document, output, writing)
     with session.opened(access) as cluster:
-        verified = require_applicable(document, cluster.snapshot(namespaces))
-        session.require_unexpired(document, cluster.clock.now())
+        verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
         return carry_out.carry_out(cluster, document, verified, output, writing)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatekeep.cluster.protocol import Cluster
     from gatekeep.model.snapshot import Snapshot
     from gatekeep.operations.apply import Outcome
-    from gatekeep.operations.verify import VerifiedPlan
+    from gatekeep.proof.verify import VerifiedPlan
 
 DECLINED = 1
 
@@ -50,7 +50,7 @@ def plan_then_apply(cluster: Cluster, plan: Plan, snapshot: Snapshot, output: Ou
     if not approved(plan, output, writing):
         say("note", "not applied; nothing was written")
         return DECLINED
-    return carry_out(cluster, plan, require_applicable(plan, snapshot), output, writing)
+    return carry_out(cluster, plan, require_applicable(plan, snapshot, now=cluster.clock.now()), output, writing)
 
 
 def approved(plan: Plan, output: OutputFlags, writing: WriteFlags) -> bool:

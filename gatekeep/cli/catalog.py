@@ -9,15 +9,28 @@ SUMMARIES = {
     "show": "Print a saved plan in any format.",
     "verify": "Prove a saved plan again and say whether it is still fresh.",
     "apply": "Apply a saved plan, or plan, show and ask.",
-    "retire": "Take a gate off a Service with no traffic lost.",
+    "retire": "Take a gate off again, with no traffic lost.",
     "status": "Show the gates of the cluster and how they stand.",
     "snapshot": "Write the cluster state that plans are made from, for use offline.",
-    "demo": "Plan, prove, apply and retire a gate on a cluster inside this process.",
+    "demo": "Plan, prove, apply and retire a gate on a cluster in this process.",
     "schema": "Print the JSON Schema of policy documents.",
 }
 
-EXIT_CODES = """\
-\b
+_HELP = """\
+Usage: {program} COMMAND [OPTIONS]
+
+  Gate the traffic of Kubernetes Services: see what will happen to it, lose
+  nothing while it happens, take it back.
+
+  Try it:  {program} demo
+
+Commands:
+{commands}
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message, or that of a command, and exit.
+
 Exit codes:
   0    done, or nothing to do
   1    diff: differences; lint: errors found; else a general error
@@ -34,3 +47,9 @@ Exit codes:
   77   forbidden or unauthorized
   130  interrupted before the first write (143: terminated)
 """
+
+
+def help_text(program: str) -> str:
+    """What ``gatekeep --help`` prints; it fits 80 columns."""
+    commands = "\n".join(f"  {name:<10}{sentence}" for name, sentence in SUMMARIES.items())
+    return _HELP.format(program=program, commands=commands)

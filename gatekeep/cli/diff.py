@@ -55,6 +55,7 @@ def command(access: ClusterFlags, policies: SourceFlags, snapshot_file: str | No
 def compare(files: Sequence[FileDiff], program: str) -> int:
     """Runs the diff program on the folders ``LIVE-…`` and ``MERGED-…``; its output is the command's output."""
     import shlex
+    import signal
     import subprocess
     import tempfile
 
@@ -71,6 +72,8 @@ def compare(files: Sequence[FileDiff], program: str) -> int:
         except FileNotFoundError as error:
             hint = "install it, or name another in KUBECTL_EXTERNAL_DIFF"
             raise TroubleError(f"cannot run the diff program {words[0]!r}", hint=hint) from error
+    if result.returncode == -signal.SIGPIPE:  # whoever read the diff has seen enough
+        return DIFFERENCES
     if result.returncode not in (0, DIFFERENCES):
         raise TroubleError(f"the diff program failed with exit code {result.returncode}: {program}")
     return result.returncode

@@ -1,4 +1,4 @@
-"""From what went wrong to a message on stderr and an exit code. The table is the contract's: ``docs/exit-codes.md``."""
+"""From what went wrong to a message on stderr and an exit code. The table is the contract's; ``--help`` shows it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-
-import click
+from typing import TYPE_CHECKING
 
 from gatekeep.model.errors import GatekeepError, SignalledError, UsageError
+
+if TYPE_CHECKING:
+    import click
 
 EXIT_GENERAL = 1
 EXIT_USAGE = 64
@@ -36,13 +38,15 @@ def guarded(run: Callable[[], int]) -> int:
 
 def report(error: BaseException) -> int:
     """Says what went wrong and returns the exit code for it."""
-    if os.environ.get("GATEKEEP_DEBUG") and not isinstance(error, click.exceptions.Exit | SystemExit):
+    import click
+
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if os.environ.get("GATEKEEP_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
     match error:
-        case click.exceptions.Exit():
-            return error.exit_code
         case click.ClickException():
             return _usage(error)
         case GatekeepError():
@@ -55,28 +59,29 @@ def report(error: BaseException) -> int:
         case BrokenPipeError():
             return 0
         case _:
-            return _bug(error)
+            return _unexpected(error)
 
 
 def say_error(error: GatekeepError) -> None:
-    """``error: WHERE: MESSAGE`` and the hint below; a line for each problem where a document has several."""
+    """``error: WHERE: MESSAGE`` and the hint below; so for each problem where documents have several."""
     problems = getattr(error, "problems", ())
     if len(problems) > 1:
         for problem in problems:
             say("error", f"{problem.position}: {problem.message}", problem.hint)
-        return
-    say("error", f"{error.where}: {error.message}" if error.where else error.message, error.hint)
+    else:
+        say("error", f"{error.where}: {error.message}" if error.where else error.message, error.hint)
 
 
 def say(word: str, message: str, hint: str = "") -> None:
-    """One message on stderr; a closed stderr is no reason to stop."""
+    """One message on stderr; its further lines are set in, so that none of them looks like a message of its own."""
     from gatekeep.render.style import style_for
 
     style = style_for(sys.stderr)
     look = {"error": "red", "warning": "yellow"}.get(word, "dim")
-    lines = [f"{style.paint(f'{word}:', 'bold', look)} {style.text(message)}"]
-    if hint:
-        lines.append(style.text(f"  → {hint}"))
+    first, *more = message.split("\n")
+    lines = [f"{style.paint(f'{word}:', 'bold', look)} {style.text(first)}"]
+    lines.extend(f"  {style.text(line.strip())}" for line in more)
+    lines.extend(f"  {style.text('→ ' + line.strip())}" for line in hint.split("\n") if line)
     to_stderr("\n".join(lines) + "\n")
 
 
@@ -89,13 +94,27 @@ def to_stderr(text: str) -> None:
         return
 
 
+def silence_stdout() -> None:
+    """Sends the rest of stdout nowhere: its reader is gone, and the interpreter must not complain about it at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+
+
+def usage(message: str, hint: str = "") -> UsageError:
+    """A command line that cannot be carried out as given (64)."""
+    return UsageError(message, hint=hint)
+
+
 def _usage(error: click.ClickException) -> int:
+    import click
+
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         to_stderr(error.format_message() + "\n")
         return EXIT_USAGE
     context = getattr(error, "ctx", None)
-    hint = f"see: {context.command_path} --help" if context is not None else ""
-    say("error", error.format_message(), hint)
+    say("error", error.format_message(), f"see: {context.command_path} --help" if context is not None else "")
     return EXIT_USAGE if isinstance(error, click.UsageError) else EXIT_GENERAL
 
 
@@ -105,7 +124,7 @@ def _signalled(number: signal.Signals) -> int:
     return 128 + number
 
 
-def _bug(error: BaseException) -> int:
+def _unexpected(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_GENERAL
     if isinstance(error, MemoryError):
@@ -132,22 +151,8 @@ def _terminate_politely() -> Callable[[int, FrameType | None], object] | int | N
 
 
 def _flushed(code: int) -> int:
-    """Whoever reads stdout may be gone (``| head``): then the interpreter must not complain about it at exit."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
         silence_stdout()
     return code
-
-
-def silence_stdout() -> None:
-    """Sends the rest of stdout nowhere."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
-
-
-def usage(message: str, hint: str = "") -> UsageError:
-    """A command line that cannot be carried out as given (64)."""
-    return UsageError(message, hint=hint)

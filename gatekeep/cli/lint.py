@@ -19,7 +19,7 @@ def command(output: OutputFlags, filenames: tuple[str, ...]) -> int:
     from gatekeep.sources.problems import DocumentErrors
 
     try:
-        repository = session.policies(filenames)
+        repository = session.policies(filenames, full_paths=True)
         count, findings = len(repository.policies), repository.findings
     except DocumentErrors as error:
         count = 0

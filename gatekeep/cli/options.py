@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from gatekeep.cli.catalog import SUMMARIES
-from gatekeep.cli.durations import Duration, Time
+from gatekeep.cli.durations import duration, duration_or_zero, time
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -91,7 +91,7 @@ cluster_options = gathered(
         click.option(
             "--request-timeout",
             "access_request_timeout",
-            type=Duration(zero=True),
+            type=duration_or_zero,
             metavar="DURATION",
             help="Limit for each silence of the API server; 0 waits for ever.",
         ),
@@ -152,7 +152,7 @@ write_options = gathered(
         click.option(
             "--lock-timeout",
             "writing_lock_timeout",
-            type=Duration(),
+            type=duration,
             metavar="DURATION",
             default="1m",
             show_default=True,
@@ -169,7 +169,7 @@ snapshot_option = click.option(
 )
 namespace_option = click.option("--namespace", "-n", metavar="NAME", help="Only this namespace.")
 timeout_option = click.option(
-    "--timeout", type=Duration(), metavar="DURATION", default="5m", show_default=True, help="Limit for each wait."
+    "--timeout", type=duration, metavar="DURATION", default="5m", show_default=True, help="Limit for each wait."
 )
-now_option = click.option("--now", type=Time(), metavar="TIME", help="The time to plan for; only with --snapshot.")
+now_option = click.option("--now", type=time, metavar="TIME", help="The time to plan for; only with --snapshot.")
 out_option = click.option("--out", metavar="FILE", type=click.Path(dir_okay=False), help="Write there, not to stdout.")

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from gatekeep.cli import options
-from gatekeep.cli.durations import Duration
+from gatekeep.cli.durations import duration
 from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 
 
@@ -21,7 +21,7 @@ from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 @options.output_options
 @options.detailed_option
 @options.timeout_option
-@click.option("--expires", type=Duration(), metavar="DURATION", help="Refuse to apply the plan after this time.")
+@click.option("--expires", type=duration, metavar="DURATION", help="Refuse to apply the plan after this time.")
 @options.now_option
 @options.cluster_options
 def command(
@@ -40,8 +40,10 @@ def command(
     session.refuse_foreign_clock(snapshot_file, now)
     loaded = session.policies(policies.filenames)
     view = session.look(access, snapshot_file, session.namespaces_of(loaded, policies.namespace), now)
-    plan = planned.plan_policies(loaded, view.snapshot, policies, timeout)
-    plan = planned.expiring(plan, view.now, expires)
+    expiry = planned.expiry(view.now, expires)
+    plan = planned.plan_policies(loaded, view.snapshot, policies, timeout, expires_at=expiry)
     next_step = planned.apply_command(policies.filenames, output) if plan.writes and plan.proof.holds else ""
-    planned.show(plan, output, next_step=next_step)
+    planned.show(plan, output, next_step=next_step if snapshot_file is None or output.path else "")
+    if output.path and output.format == "json":
+        planned.say_written(plan, output.path, next_step)
     return planned.verdict(plan, output, detailed=detailed_exitcode)

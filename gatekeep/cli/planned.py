@@ -7,39 +7,57 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gatekeep.cli.durations import timestamp
 from gatekeep.cli.failures import say, usage
 from gatekeep.cli.options import OutputFlags, SourceFlags
 from gatekeep.cli.output import emit, style_of
-from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan, sealed
+from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan
 from gatekeep.model.record import GateName
 from gatekeep.render.documents import plan_json
-from gatekeep.render.text import plan_text
+from gatekeep.render.text import plan_text, short_id
 
 if TYPE_CHECKING:
     from gatekeep.model.snapshot import Snapshot
-    from gatekeep.sources import Repository
+    from gatekeep.sources.policies import Repository
 
 CHANGES = 2
 REFUSED = 4
 
 
 def plan_policies(
-    loaded: Repository, snapshot: Snapshot, flags: SourceFlags, timeout: int = DEFAULT_TIMEOUT_SECONDS
+    loaded: Repository,
+    snapshot: Snapshot,
+    flags: SourceFlags,
+    timeout: int = DEFAULT_TIMEOUT_SECONDS,
+    *,
+    expires_at: str | None = None,
 ) -> Plan:
     """The plan for everything that the flags select."""
     from gatekeep.operations.plan import plan_gates
 
     return plan_gates(
-        loaded,
+        [item for item in loaded.policies if flags.namespace in (None, item.policy.namespace)],
         snapshot,
-        namespace=flags.namespace,
         timeout_seconds=timeout,
         revision=flags.revision,
-        source_repository=flags.repository,
+        repository=without_credentials(flags.repository),
+        findings=loaded.findings,
+        expires_at=expires_at,
     )
+
+
+def without_credentials(url: str | None) -> str | None:
+    """``https://user:token@host/path`` without what stands before the host: a plan is passed around."""
+    if url is None or "://" not in url:
+        return url
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def expiry(now: datetime, seconds: int | None) -> str | None:
+    """When a plan made ``now`` expires."""
+    return timestamp(now + timedelta(seconds=seconds)) if seconds is not None else None
 
 
 def show(plan: Plan, output: OutputFlags, *, next_step: str = "", proved: bool = True) -> None:
@@ -62,13 +80,6 @@ def verdict(plan: Plan, output: OutputFlags, *, detailed: bool) -> int:
     return 0
 
 
-def expiring(plan: Plan, now: datetime, seconds: int | None) -> Plan:
-    """The plan with an expiry, and the id that fits."""
-    if seconds is None:
-        return plan
-    return sealed(msgspec.structs.replace(plan, expires_at=timestamp(now + timedelta(seconds=seconds))))
-
-
 def gate_name(text: str, namespace: str | None) -> GateName:
     """``NAME`` with -n, or ``NAMESPACE/NAME``."""
     first, slash, rest = text.partition("/")
@@ -81,6 +92,14 @@ def gate_name(text: str, namespace: str | None) -> GateName:
     if namespace is None:
         raise usage(f"in which namespace is the gate {text}?", f"say -n NAMESPACE, or NAMESPACE/{text}")
     return GateName(namespace, text)
+
+
+def say_written(plan: Plan, path: str, next_step: str) -> None:
+    """What a person who saved a plan wants to know."""
+    if not plan.proof.holds:
+        return
+    outline = "nothing to do" if not plan.writes else f"{len(plan.steps)} steps, {plan.proof.states:,} states proved"
+    say("note", f"plan {short_id(plan.id)} written to {path}: {outline}", next_step)
 
 
 def apply_command(filenames: Sequence[str], output: OutputFlags) -> str:

@@ -13,9 +13,7 @@ def command(out: str | None) -> int:
     import json
 
     from gatekeep.cli.output import emit
-    from gatekeep.sources import schema
+    from gatekeep.sources.schema import json_schema
 
-    emit(
-        json.dumps(schema.json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", OutputFlags("json", out)
-    )
+    emit(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", OutputFlags("json", out))
     return 0

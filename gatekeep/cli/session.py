@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gatekeep.cli.durations import parse_time
 from gatekeep.cli.failures import usage
 from gatekeep.cli.options import ClusterFlags
-from gatekeep.model.errors import InvalidInputError, RefusedError
+from gatekeep.model.errors import InvalidInputError
 from gatekeep.model.plan import Plan, from_json
 from gatekeep.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from gatekeep.cluster.kube import KubeCluster
-    from gatekeep.sources import Repository
+    from gatekeep.sources.policies import Repository
 
 LARGEST_PLAN = 512 * 1024 * 1024
 
@@ -35,11 +35,8 @@ def opened(access: ClusterFlags) -> Iterator[KubeCluster]:
     """The cluster that kubectl's flags name, closed at the end."""
     from gatekeep.cluster.kube import KubeOptions, connect
 
-    cluster = connect(KubeOptions(**access._asdict()))
-    try:
+    with connect(KubeOptions(**access._asdict())) as cluster:
         yield cluster
-    finally:
-        cluster.close()
 
 
 def look(
@@ -47,18 +44,21 @@ def look(
 ) -> View:
     """What a read-only command looks at: the file, or the cluster listed once."""
     if snapshot_file is not None:
-        from gatekeep.sources import load_snapshot
+        from gatekeep.sources.dumps import load_snapshot
 
-        return View(load_snapshot(snapshot_file), now or datetime.now(UTC))
+        return View(load_snapshot(Path(snapshot_file)), now or datetime.now(UTC))
     with opened(access) as cluster:
         return View(cluster.snapshot(namespaces), cluster.clock.now())
 
 
-def policies(filenames: Sequence[str]) -> Repository:
+def policies(filenames: Sequence[str], *, full_paths: bool = False) -> Repository:
     """The policies that ``-f`` names. Raises every mistake in them at once."""
-    from gatekeep.sources import load_policies
+    from gatekeep.sources.policies import load_policies
+    from gatekeep.sources.tree import POLICY_LIMITS
 
-    return load_policies(filenames, stdin=sys.stdin.buffer.read() if "-" in filenames else None)
+    stdin = sys.stdin.buffer.read(POLICY_LIMITS.size + 1) if "-" in filenames else None
+    paths: list[Path | Literal["-"]] = ["-" if name == "-" else Path(name) for name in filenames]
+    return load_policies(paths, stdin=stdin, full_paths=full_paths)
 
 
 def namespaces_of(repository: Repository, namespace: str | None) -> tuple[str, ...]:
@@ -89,7 +89,10 @@ def saved_plan(path: str) -> Plan:
         ) from error
     if len(text) > LARGEST_PLAN:
         raise InvalidInputError("expected a plan of at most 512 MB", where=where)
-    return from_json(text, where)
+    plan = from_json(text, where)
+    if plan.expires_at is not None and parse_time(plan.expires_at) is None:
+        raise InvalidInputError(f"expected a time with its zone in expiresAt, found {plan.expires_at!r}", where=where)
+    return plan
 
 
 def plan_namespaces(plan: Plan) -> tuple[str, ...]:
@@ -98,23 +101,6 @@ def plan_namespaces(plan: Plan) -> tuple[str, ...]:
     found |= {service.namespace for service in plan.services}
     found |= {gate.namespace for gate in plan.gates}
     return tuple(sorted(found - {""}))
-
-
-def expired(plan: Plan, now: datetime) -> str | None:
-    """Why the plan is too old, when it is."""
-    if plan.expires_at is None:
-        return None
-    limit = parse_time(plan.expires_at)
-    if limit is None:
-        return f"expiresAt is no time: {plan.expires_at}"
-    return f"the plan expired at {plan.expires_at}" if now > limit else None
-
-
-def require_unexpired(plan: Plan, now: datetime) -> None:
-    """Raises :class:`RefusedError` for a plan that is too old."""
-    reason = expired(plan, now)
-    if reason:
-        raise RefusedError(reason, hint="make a new one: gatekeep plan -o json --out FILE")
 
 
 def refuse_foreign_clock(snapshot_file: str | None, now: datetime | None) -> None:

@@ -22,8 +22,6 @@ def command(
     access: ClusterFlags, output: OutputFlags, plan: str, snapshot_file: str | None, now: datetime | None
 ) -> int:
     """A failing proof counts before an id that does not fit, and that before a plan that is stale."""
-    import dataclasses
-
     from gatekeep.cli import session
     from gatekeep.cli.output import emit, style_of
     from gatekeep.operations.verify import verify_plan
@@ -33,10 +31,7 @@ def command(
     session.refuse_foreign_clock(snapshot_file, now)
     document = session.saved_plan(plan)
     view = session.look(access, snapshot_file, session.plan_namespaces(document), now)
-    result = verify_plan(document, view.snapshot)
-    too_old = session.expired(document, view.now)
-    if too_old:
-        result = dataclasses.replace(result, stale=(*result.stale, too_old))
+    result = verify_plan(document, view.snapshot, now=view.now)
     if output.format == "json":
         emit(report_json("Verification", {"plan": document.id, **plain(result)}), output)
     else:

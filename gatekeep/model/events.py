@@ -1,4 +1,4 @@
-"""What happens while a plan is applied, in order; views of it are made by ``render``. Seconds are the cluster's clock."""
+"""What happens while a plan is applied, in order; ``render`` makes views of it. Seconds are the cluster's clock."""
 
 from __future__ import annotations
 

@@ -50,7 +50,6 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     gate: Gate
     pending: tuple[Gate, ...] = ()
     source: Position | None = None
-    digest: str = ""
     kept: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
 

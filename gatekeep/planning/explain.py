@@ -64,29 +64,11 @@ def _unlabelled_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list
 
 
 def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
-    """A gate that was applied and no longer stands as it was left."""
-    if record is None or record.gate != target or not record.runs:
+    if record is None or record.gate != target:
         return
-    last = max((run.ended for run in record.runs if run.ended), default="")
-    for service in task.services:
-        selector = service.spec.selector or {}
-        if last and not gates_on(selector, task.known):
-            yield Finding(
-                severity="warning",
-                rule="drift",
-                object=str(service.ref),
-                message=f"the gate {target.key}={target.value} has gone from the selector since the last apply",
-            )
-    if not last:
-        return
-    lost, born = _split(task, target, last, snapshot)
-    if lost:
-        yield Finding(
-            severity="warning",
-            rule="drift",
-            object=task.reference,
-            message=f"{_pods(lost)} lost the label {target.key}={target.value} since the last apply",
-        )
+    for message in drift_of(record, task.services, task.members, snapshot):
+        yield Finding(severity="warning", rule="drift", object=task.reference, message=message)
+    _, born = _without_label(record, task.members, snapshot)
     if born:
         yield Finding(
             severity="info",
@@ -96,12 +78,35 @@ def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapsh
         )
 
 
-def _split(task: GateTask, target: Gate, last: str, snapshot: Snapshot) -> tuple[list[Pod], list[Pod]]:
+def drift_of(
+    record: Record, services: Iterable[Service], members: frozenset[str], snapshot: Snapshot
+) -> tuple[str, ...]:
+    """In sentences, what no longer stands as the last finished apply left it. ``members`` are uids."""
+    gate = record.gate
+    if not _last_end(record):
+        return ()
+    gone = [
+        f"the gate {gate.key}={gate.value} has gone from the selector of {service.ref} since the last apply"
+        for service in services
+        if not gates_on(service.spec.selector or {}, (gate,))
+    ]
+    lost, _ = _without_label(record, members, snapshot)
+    if lost:
+        gone.append(f"{_pods(lost)} lost the label {gate.key}={gate.value} since the last apply")
+    return tuple(gone)
+
+
+def _last_end(record: Record) -> str:
+    return max((run.ended for run in record.runs if run.outcome == "done"), default="")
+
+
+def _without_label(record: Record, members: frozenset[str], snapshot: Snapshot) -> tuple[list[Pod], list[Pod]]:
     """Members without the label: those that were there at the last apply, and those born since."""
+    last = _last_end(record)
     lost: list[Pod] = []
     born: list[Pod] = []
-    for pod in snapshot.pods_in(task.name.namespace):
-        if pod.uid in task.members and pod.labels.get(target.key) != target.value:
+    for pod in snapshot.pods_in(record.policy.namespace):
+        if last and pod.uid in members and pod.labels.get(record.gate.key) != record.gate.value:
             (born if (pod.metadata.creation_timestamp or "") > last else lost).append(pod)
     return lost, born
 

@@ -102,7 +102,7 @@ def _same_rotation(draft: Draft, service: Service, wanted: Mapping[str, str]) ->
 
 
 def _union(draft: Draft, task: GateTask, gate: Gate, pending: list[Service]) -> list[Pod]:
-    """Who must carry ``gate`` before the switch: the target alone where that is nested in what serves now, else both."""
+    """Who must carry ``gate`` before the switch: the target where that is nested in what serves now, else both."""
     target = set(task.members)
     serving = {item.name: {pod.uid for pod in draft.matched(item.namespace, draft.selector(item))} for item in pending}
     reachable = {

@@ -1,7 +1,7 @@
 """The one sink for text from outside: names, messages and paths reach a terminal only through here.
 
 A label, a file name or an API server's message may hold escape sequences that repaint the screen, right-to-left marks
-that reorder a diff, or characters nobody sees (https://trojansource.codes). They come out as ``\\x1b``, visible and inert.
+that reorder a diff, or characters nobody sees (https://trojansource.codes). They come out as ``\\x1b``: visible, inert.
 """
 
 from __future__ import annotations

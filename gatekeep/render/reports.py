@@ -1,4 +1,4 @@
-"""What a command has to say when it is done: the outcome of an apply, the verdict of a verify, the gates of a cluster."""
+"""What a command says when it is done: the outcome of an apply, the verdict of a verify, the gates of a cluster."""
 
 from __future__ import annotations
 

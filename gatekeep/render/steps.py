@@ -33,7 +33,7 @@ def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
 
 def _cells(step: Step, style: Style) -> list[tuple[Cell, ...]]:
     """One row for each kind of change in the step; number and phase only on the first."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for at, line in enumerate(lines_of(step)):
         number, phase = (f"{step.number:>2}", f"{step.phase:>5}") if at == 0 else ("", "")
         look = LOOKS[line.symbol]

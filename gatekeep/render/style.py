@@ -1,4 +1,4 @@
-"""What a stream can show: colour, symbols beyond ASCII, and how wide it is. Symbols carry the meaning; colour repeats it."""
+"""What a stream can show: its width, symbols beyond ASCII, and colour, which only repeats what symbols say."""
 
 from __future__ import annotations
 

@@ -57,13 +57,25 @@ def _header(plan: Plan, style: Style) -> list[str]:
     rows = [("plan", short_id(plan.id) + (f"  expires {plan.expires_at}" if plan.expires_at else ""))]
     identity = [plan.cluster.server, plan.cluster.version, f"uid {plan.cluster.uid}" if plan.cluster.uid else ""]
     rows.append(("cluster", "  ".join(part for part in identity if part) or "unknown"))
-    policies = [f"{item.namespace}/{item.name} ({item.file}:{item.line})" for item in plan.source.policies]
-    if policies:
-        rows.append(("policies" if len(policies) > 1 else "policy", some(policies, 6)))
+    gates = _gates(plan)
+    if gates:
+        rows.append(("gates" if len(gates) > 1 else "gate", some(gates, 6)))
     origin = "  ".join(part for part in (plan.source.repository, plan.source.revision) if part)
     if origin:
         rows.append(("source", origin))
     return table([(Cell(name, "dim"), Cell(style.text(value))) for name, value in rows], style, indent="")
+
+
+def _gates(plan: Plan) -> list[str]:
+    """``dockercoins/rng active=yes (rng.yaml:3)`` for each gate, or that it is retired."""
+    places = {(item.namespace, item.name): f"({item.file}:{item.line})" for item in plan.source.policies}
+    if not plan.gates:
+        return [f"{namespace}/{name} {place}" for (namespace, name), place in places.items()]
+    found = []
+    for gate in plan.gates:
+        what = f"{gate.key}={gate.value}" if gate.action == "Gate" else f"retire {gate.key}={gate.value}"
+        found.append(f"{gate.namespace}/{gate.name} {what} {places.get((gate.namespace, gate.name), '')}".rstrip())
+    return found
 
 
 def _service(service: ServiceForecast, style: Style) -> list[str]:
@@ -90,7 +102,8 @@ def _look(service: ServiceForecast) -> str:
 def _nothing(plan: Plan, style: Style) -> list[str]:
     """One calm line for each gate, and what its Services have."""
     tick = style.paint(style.text("✔"), "green")
-    gates = [f"{tick} {style.text(f'{item.namespace}/{item.name}')}: nothing to do" for item in plan.source.policies]
+    named = [(item.namespace, item.name) for item in plan.gates or plan.source.policies]
+    gates = [f"{tick} {style.text(f'{namespace}/{name}')}: nothing to do" for namespace, name in named]
     ready = [
         f"  {style.text(f'Service {item.namespace}/{item.name}')}: {counted(len(item.after), 'ready pod')} in rotation"
         f", floor {item.floor:,}"

@@ -1,4 +1,4 @@
-"""A plan as ``kubectl diff`` shows changes: for each object a file LIVE and a file MERGED, with the fields that it writes.
+"""A plan as ``kubectl diff`` shows changes: a file LIVE and a file MERGED for each object, with the fields it writes.
 
 Strings are always double-quoted, so that no reader takes ``"yes"`` for a boolean. Objects that the plan creates and
 deletes again, as shadow Services, do not appear.

@@ -39,9 +39,9 @@ def find_files(path: Path) -> tuple[list[SourceFile], list[Problem]]:
     """
     if not path.exists():
         hint = "name the policies with -f: a file, a folder, or - for standard input"
-        raise file_error(_printable(path), "no such file or folder", hint)
+        raise file_error(printable(path), "no such file or folder", hint)
     if not path.is_dir():
-        named = SourceFile(_printable(path), _printable(Path(path.name)), str(path), str(path.parent), named=True)
+        named = SourceFile(printable(path), printable(Path(path.name)), str(path), str(path.parent), named=True)
         return [named], []
     root = os.path.realpath(path)
     files: list[SourceFile] = []
@@ -49,15 +49,15 @@ def find_files(path: Path) -> tuple[list[SourceFile], list[Problem]]:
     taken: set[str] = set()
     for found in _walk(path, problems):
         real = os.path.realpath(found)
-        shown = _printable(found)
+        shown = printable(found)
         if os.path.commonpath([root, real]) != root:
             problems.extend(_outside(shown))
         elif not os.path.isdir(real) and real not in taken:
             taken.add(real)
-            relative = _printable(Path(os.path.relpath(found, path)))
+            relative = printable(Path(os.path.relpath(found, path)))
             files.append(SourceFile(shown, relative, real, str(found.parent), named=False))
             if len(files) > MOST_FILES:
-                raise file_error(_printable(path), f"more than {MOST_FILES} files", "name a smaller folder")
+                raise file_error(printable(path), f"more than {MOST_FILES} files", "name a smaller folder")
     return sorted(files, key=lambda file: file.relative), problems
 
 
@@ -105,7 +105,7 @@ def _walk(root: Path, problems: list[Problem]) -> list[Path]:
     """Every visible file with one of our suffixes, and every symlink to a folder, below ``root``."""
 
     def refuse(error: OSError) -> None:
-        problems.extend(unreadable(_printable(Path(str(error.filename))), error).problems)
+        problems.extend(unreadable(printable(Path(str(error.filename))), error).problems)
 
     found: list[Path] = []
     for folder, folders, names in os.walk(root, onerror=refuse):
@@ -122,6 +122,6 @@ def _outside(shown: str) -> tuple[Problem, ...]:
     return file_error(shown, message, "put a copy of the file into the folder").problems
 
 
-def _printable(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path with forward slashes; bytes that are no UTF-8 are escaped."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

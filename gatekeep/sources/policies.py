@@ -14,7 +14,7 @@ import msgspec.inspect as mi
 from gatekeep.model.plan import Finding, digest
 from gatekeep.model.policy import API_VERSION, LOCAL_CONFIG, LocatedPolicy, Policy, Position, Rotation
 from gatekeep.sources.check import check, close
-from gatekeep.sources.files import KUSTOMIZATIONS, SourceFile, find_files, has_kustomization, read_file
+from gatekeep.sources.files import KUSTOMIZATIONS, find_files, has_kustomization, read_file
 from gatekeep.sources.problems import DocumentErrors, Problem, file_error, shown
 from gatekeep.sources.semantics import conflicts, policy_problems, shape_problems, unbuilt_kind
 from gatekeep.sources.tree import (
@@ -27,12 +27,14 @@ from gatekeep.sources.tree import (
     position,
     read_documents,
     text_of,
+    too_large,
 )
 
 GROUP = API_VERSION.partition("/")[0]
 MANIFEST_KINDS = frozenset(
     {"Pod", "Service", "Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job", "ReplicationController"}
 )
+_MANIFEST_VERSIONS = frozenset({"v1", "apps/v1", "batch/v1"})  # other groups have a Service too
 STDIN = "-"
 _MARK = re.compile(re.escape(GROUP) + r"/v[0-9]")  # a file with this text is taken for a policy file
 _CLASSES: dict[str, type[Policy]] = {cls.__name__: cls for cls in (get_args(Policy) or (Policy,))}
@@ -107,6 +109,8 @@ def load_policies(
 def _stdin(data: bytes | None) -> bytes:
     if data is None:
         raise file_error("stdin", "nothing to read", "pipe the policies into the command")
+    if len(data) > POLICY_LIMITS.size:
+        raise too_large("stdin", POLICY_LIMITS.size)
     return data
 
 
@@ -165,7 +169,7 @@ def _take(node: Node, place: _Place, found: _Found) -> None:
         found.problems.extend(problems)
     elif version and kind:
         found.synced.add(place.folder)
-        if kind in MANIFEST_KINDS:
+        if kind in MANIFEST_KINDS and version in _MANIFEST_VERSIONS:
             found.manifests.append(LocatedManifest(plain_data(node), position(node, place.lasting)))
 
 

@@ -11,6 +11,7 @@ from gatekeep.model.errors import InvalidInputError
 from gatekeep.model.policy import Position
 
 _SHOWN = 60  # characters of somebody else's text that a message repeats
+_LISTED = 100  # problems that one message lists
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -34,7 +35,10 @@ class DocumentErrors(InvalidInputError):
             only = self.problems[0]
             super().__init__(only.message, where=str(only.position), hint=only.hint)
         else:
-            super().__init__("\n".join(str(problem) for problem in self.problems))
+            listed = [str(problem) for problem in self.problems[:_LISTED]]
+            if more := len(self.problems) - len(listed):
+                listed.append(f"… and {more} more problems")
+            super().__init__("\n".join(listed))
 
 
 def file_error(file: str, message: str, hint: str) -> DocumentErrors:

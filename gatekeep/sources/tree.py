@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import yaml
 
 MEBIBYTE = 2**20
+_MOST_PROBLEMS = 20  # per file; a file written by a tool that likes anchors has thousands
 
 
 class Limits(NamedTuple):
@@ -232,16 +233,16 @@ class _Builder:
             parent.entries[key.text] = (key, node)
         else:
             message = f"duplicate key {shown(key.text)}: it stands in line {first[0].line} already"
-            self.problems.append(Problem(position(key, self._file), message, "keep one of the two"))
+            self._add_problem(Problem(position(key, self._file), message, "keep one of the two"))
 
     def _key(self, node: Node) -> Scalar:
         if not isinstance(node, Scalar):
             hint = "write the key as one word or quoted text"
-            self.problems.append(Problem(position(node, self._file), "a key must be text, found a list or map", hint))
+            self._add_problem(Problem(position(node, self._file), "a key must be text, found a list or map", hint))
             return Scalar("", "", False, node.line, node.column)
         if node.plain and node.text == "<<":
             message = "merge key << is not allowed: parsers read it differently"
-            self.problems.append(Problem(position(node, self._file), message, "write the merged fields out"))
+            self._add_problem(Problem(position(node, self._file), message, "write the merged fields out"))
         return node
 
     def _refuse(self, event: Any, what: str, hint: str) -> None:
@@ -249,7 +250,12 @@ class _Builder:
 
     def _problem(self, event: Any, message: str, hint: str) -> None:
         mark = event.start_mark
-        self.problems.append(Problem(Position(self._file, mark.line + 1, mark.column + 1), message, hint))
+        self._add_problem(Problem(Position(self._file, mark.line + 1, mark.column + 1), message, hint))
+
+    def _add_problem(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise DocumentErrors(self.problems)
 
     def _stop(self, event: Any, message: str) -> None:
         self._problem(event, message, "write less into one file")

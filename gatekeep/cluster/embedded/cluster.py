@@ -11,7 +11,7 @@ from typing import Any
 from gatekeep.cluster.embedded.access import access_to, is_forbidden, refused
 from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
 from gatekeep.cluster.embedded.decoding import created, updated
-from gatekeep.cluster.embedded.defaults import service_addresses, with_defaults
+from gatekeep.cluster.embedded.defaults import service_addresses, with_defaults, with_kind
 from gatekeep.cluster.embedded.deletion import Deletion
 from gatekeep.cluster.embedded.endpoints import EndpointController
 from gatekeep.cluster.embedded.garbage import GarbageCollector
@@ -20,6 +20,7 @@ from gatekeep.cluster.embedded.informer import Informer
 from gatekeep.cluster.embedded.kubelet import Kubelet, conditions
 from gatekeep.cluster.embedded.loading import load
 from gatekeep.cluster.embedded.managed import TRACKED_KINDS, recorded
+from gatekeep.cluster.embedded.mirroring import MirroringController
 from gatekeep.cluster.embedded.observer import EmbeddedSliceWatch, Moment, SliceObserver
 from gatekeep.cluster.embedded.reading import read_snapshot
 from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
@@ -76,6 +77,7 @@ class EmbeddedCluster:
         endpoints.settle()
         self._observer = SliceObserver(self._store, self.clock)
         GarbageCollector(self._store, self.clock, self._deletion.remove)
+        MirroringController(self._store, self.clock, self._services)
         WorkloadControllers(self._store, self.clock, self._pods, self._deletion.remove).start()
 
     @classmethod
@@ -127,7 +129,9 @@ class EmbeddedCluster:
             if meta.get("name") and self._store.find(ref) is not None:
                 raise AlreadyExistsError("an object of that name exists already (HTTP 409)", where=str(ref))
             metadata = {**clone(meta), **({"namespace": namespace} if namespace else {})}
-            data = with_defaults(kind, created(ref, {**clone(body), "metadata": metadata}), self._addresses)
+            data = with_defaults(
+                kind, created(ref, with_kind(kind, {**clone(body), "metadata": metadata})), self._addresses
+            )
             return _copy(self._store.create(kind, self._recorded({}, data, kind, manager)))
 
     def patch(self, ref: ObjectRef, patch: Patch, *, manager: str = FIELD_MANAGER) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class WorkloadControllers:
         self._remove = remove
         self._queued: set[ObjectRef] = set()
         self._expected: dict[ObjectRef, int] = {}
+        self._failures: dict[ObjectRef, int] = {}
         self._syncs: Mapping[str, Callable[[Stored, list[Stored]], None]] = {
             "ReplicaSet": self._replicas,
             "DaemonSet": self._one_per_node,
@@ -117,16 +118,23 @@ class WorkloadControllers:
                 self._delete(pod)
 
     def _ordinals(self, workload: Stored, owned: list[Stored]) -> None:
-        """NAME-0 … NAME-(replicas-1). A name that another pod holds stays missing, without any complaint."""
+        """NAME-0 … NAME-(replicas-1). A name that another pod holds stays missing; it is tried ever more rarely."""
         wanted = [f"{workload.ref.name}-{ordinal}" for ordinal in range(_replicas(workload))]
         names = {pod.ref.name for pod in owned}
-        for name in wanted:
-            taken = self._store.find(ObjectRef("Pod", workload.ref.namespace, name)) is not None
-            if name not in names and not taken:
+        missing = [name for name in wanted if name not in names]
+        taken = [name for name in missing if self._store.find(ObjectRef("Pod", workload.ref.namespace, name))]
+        for name in missing:
+            if name not in taken:
                 self._store.create("Pod", pod_of(self._store, workload, name=name))
         for pod in owned:
             if pod.ref.name not in wanted:
                 self._delete(pod)
+
+        if taken:
+            failures = self._failures[workload.ref] = self._failures.get(workload.ref, 0) + 1
+            self._clock.after(min(0.005 * 2**failures, 1000.0), lambda: self._enqueue(workload.ref))
+        else:
+            self._failures.pop(workload.ref, None)
 
     def _scale(self, deployment: Stored) -> None:
         """Gives the newest ReplicaSet the Deployment's replicas; with two that have some a rollout is on: hands off."""

@@ -122,7 +122,7 @@ class _Tries:
         asked = retry_after(answer)
         if asked is None:
             return self.after_cut(ConnectionError()) if answer.status in _TRANSIENT else None
-        delay = max(asked, _BACKOFF_SECONDS * 2**self.overloads)
+        delay = max(asked, _BACKOFF_SECONDS * 2.0**self.overloads)
         if self.overloads >= self.patience.overloads or self.waited + delay > self.patience.waited:
             return None
         self.overloads += 1
@@ -155,5 +155,7 @@ def retry_after(answer: Answer) -> float | None:
     """
     if answer.status not in (429, 503):
         return None
-    header: str = answer.headers.get("Retry-After", "1" if answer.status == 429 else "")
-    return float(header) if header.isdecimal() else (1.0 if answer.status == 429 else None)
+    header = str(answer.headers.get("Retry-After", ""))
+    if header.isdecimal():
+        return float(header)
+    return 1.0 if answer.status == 429 else None

@@ -29,7 +29,10 @@ from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Access
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
-_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
+_ESCAPES = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>&\u2028\u2029")
+
+_AS_MANAGER = query(fieldManager=FIELD_MANAGER)
+_AS_MANAGER_STRICT = query(fieldManager=FIELD_MANAGER, fieldValidation="Strict")
 
 
 def connect(options: KubeOptions, *, rng: random.Random | None = None) -> KubeCluster:
@@ -121,7 +124,7 @@ class KubeCluster:
         resource = resource_of(kind)
         name = str(body.get("metadata", {}).get("name", ""))
         request = Request("create", resource.plural, namespace, name, resource.namespaced)
-        path = collection(resource, namespace) + query(fieldManager=FIELD_MANAGER, fieldValidation="Strict")
+        path = collection(resource, namespace) + _AS_MANAGER_STRICT
         return self._object(request, self._caller.call("POST", path, request, body=msgspec.json.encode(body)))
 
     def patch(self, ref: ObjectRef, patch: Patch) -> dict[str, Any]:
@@ -132,7 +135,7 @@ class KubeCluster:
         """
         path, request = _member("patch", ref)
         pod = ref.kind == "Pod"
-        path += query(fieldManager=FIELD_MANAGER, fieldValidation=None if pod else "Strict")
+        path += _AS_MANAGER if pod else _AS_MANAGER_STRICT
         accept = METADATA_ONLY if pod else JSON
         body = encode_patch(patch)
         answer = self._caller.call("PATCH", path, request, body=body, content_type=JSON_PATCH, accept=accept)
@@ -203,9 +206,9 @@ class KubeCluster:
 
 
 def encode_patch(patch: Patch) -> bytes:
-    """The patch as the API server's own JSON: ``test`` compares bytes, and Go writes ``<``, ``>``, ``&`` as escapes.
+    """The patch as the API server's own JSON: ``test`` compares bytes, and Go escapes five characters.
 
-    Other characters stay as they are, also those beyond ASCII. (These three stand only inside JSON strings.)
+    They are ``<``, ``>``, ``&``, U+2028 and U+2029, and stand only inside JSON strings; all others stay as they are.
     """
     encoded = msgspec.json.encode(patch)
     for char, escape in _ESCAPES:

@@ -105,7 +105,12 @@ def _from_files(options: KubeOptions, files: list[str]) -> Login:
     config.put("contexts", own, {**context, "cluster": own}, None)
     configuration = Configuration()
     with _reading(files):
-        loader = KubeConfigLoader(config.merged, active_context=own, config_persister=config.merger.save_changes)
+        loader = KubeConfigLoader(
+            config.merged,
+            active_context=own,
+            config_base_path=None,  # relative to the file that an entry comes from; "" would be the working folder
+            config_persister=config.merger.save_changes,
+        )
     return _login(options, configuration, _KubeconfigSource(files, loader, user), context, cluster)
 
 

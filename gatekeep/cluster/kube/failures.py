@@ -60,6 +60,7 @@ class _Status(msgspec.Struct):
 
     message: str = ""
     reason: str = ""
+    kind: str = ""
 
 
 def readable(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -81,7 +82,7 @@ def failure(server: str, who: str, request: Request, code: int, body: bytes, *, 
     ``resent`` says that an earlier try may have been carried out without an answer.
     """
     status = _status(body)
-    said = readable(status.message) or f"HTTP {code}"
+    said = readable(status.message.strip()) or f"HTTP {code}"
     if code == 401:
         return ForbiddenError(
             f"{server} does not accept the credentials of {who} ({request}): {said}", hint="log in again, then retry"
@@ -92,7 +93,7 @@ def failure(server: str, who: str, request: Request, code: int, body: bytes, *, 
         return NotFoundError(f"cannot {request}: {said}")
     if code == 410:
         return ExpiredError(f"cannot {request}: {said}")
-    if code == 429 or code >= 500 or code < 400:
+    if code == 429 or code >= 500 or code < 400 or (code == 400 and not status.kind):
         return _not_serving(server, request, code, said)
     return _refusal(request, code, status.reason, said, resent=resent)
 
@@ -110,10 +111,10 @@ def _refusal(request: Request, code: int, reason: str, said: str, *, resent: boo
 
 
 def _not_serving(server: str, request: Request, code: int, said: str) -> UnreachableError:
-    if code < 400:
+    if code <= 400:
         return UnreachableError(
-            f"{server} answers HTTP {code} where the Kubernetes API is expected ({request})",
-            hint="check the server's address in the kubeconfig; redirects are not followed",
+            f"{server} answers HTTP {code} where the Kubernetes API is expected ({request}): {said}",
+            hint="check the server's address in the kubeconfig: https or http; redirects are not followed",
         )
     what = "is overloaded" if code == 429 else "fails"
     return UnreachableError(f"{server} {what} (HTTP {code}, {request}): {said}", hint="try again later")

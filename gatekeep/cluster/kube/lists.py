@@ -6,7 +6,6 @@ the server prepares less at a time; 100,000 pods are 50 round trips.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -21,6 +20,8 @@ from gatekeep.model.objects import OwnedMeta, Pod, Workload, WorkloadSpec, Workl
 PAGE_SIZE = 2000
 RESTARTS = 3
 """After that many expired lists the last try asks for everything at once, which cannot expire halfway."""
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ def _list_once(
     page_size: int,
 ) -> Listed[T]:
     path = collection(resource, request.namespace)
-    decoder: msgspec.json.Decoder[Page[T]] = _decoder(item)
+    decoder = _decoder(item)
     found: list[T] = []
     share = _sharer() if item is Pod else None
     token = ""
@@ -114,9 +115,10 @@ def _list_once(
             return Listed(found, page.metadata.resource_version)
 
 
-@functools.cache
-def _decoder(item: Any) -> Any:
-    return msgspec.json.Decoder(Page[item])
+def _decoder(item: type[T]) -> msgspec.json.Decoder[Page[T]]:
+    if item not in _DECODERS:
+        _DECODERS[item] = msgspec.json.Decoder(Page[item])  # type: ignore[valid-type]
+    return _DECODERS[item]
 
 
 def _sharer() -> Callable[[Any], None]:

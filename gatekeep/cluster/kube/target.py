@@ -44,6 +44,11 @@ class Target:
     who: str
     namespace: str
 
+    @property
+    def origin(self) -> str:
+        """The server's address where a proxy without tunnel must be told it; else empty."""
+        return f"http://{self.host}:{self.port}" if self.proxy is not None and self.tls is None else ""
+
 
 def target(login: Login) -> Target:
     """The target of ``login``. Raises :class:`UsageError` for an address, a file or a proxy that cannot be used."""
@@ -53,6 +58,7 @@ def target(login: Login) -> Target:
     secure = parts.scheme == "https"
     name = login.server_name or parts.hostname
     loopback = is_loopback(parts.hostname)
+    proxy = None if loopback else _proxy(login, parts)
     who = f"{readable(login.as_user)} (impersonated by {login.who})" if login.as_user else login.who
     return Target(
         url=_without_credentials(parts),
@@ -61,9 +67,9 @@ def target(login: Login) -> Target:
         prefix=parts.path.rstrip("/"),
         tls=_trust(login) if secure else None,
         server_name=name,
-        proxy=None if loopback else _proxy(login, parts),
+        proxy=proxy,
         loopback=loopback,
-        headers=_headers(login),
+        headers=_headers(login, proxy if not secure else None),
         credentials=login.credentials,
         who=who,
         namespace=login.namespace,
@@ -79,7 +85,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bypasses(host: str, port: int, rules: str) -> bool:
-    """``no_proxy`` as Go reads it: names with their subdomains, addresses, networks, ``*``; names perhaps with a port."""
+    """``no_proxy`` as Go reads it: names and their subdomains, addresses, networks, ``*``; names may have a port."""
     for rule in (part.strip().lower() for part in rules.split(",")):
         if rule == "*" or (rule and _covers(rule, host.lower(), port)):
             return True
@@ -136,9 +142,11 @@ def _proxy(login: Login, parts: SplitResult) -> Proxy | None:
     return Proxy(host=proxy.hostname, port=proxy.port or 80, authorization=authorization)
 
 
-def _headers(login: Login) -> tuple[tuple[str, str], ...]:
+def _headers(login: Login, plain_proxy: Proxy | None) -> tuple[tuple[str, str], ...]:
     headers = [("User-Agent", f"gatekeep/{__version__}")]
     if login.as_user:
         headers.append(("Impersonate-User", login.as_user))
+    if plain_proxy and plain_proxy.authorization:
+        headers.append(("Proxy-Authorization", plain_proxy.authorization))
     headers.extend(("Impersonate-Group", group) for group in login.as_groups)
     return tuple(headers)

@@ -12,7 +12,7 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatekeep.cluster.kube.failures import unreachable
 from gatekeep.cluster.kube.target import Target
@@ -50,7 +50,35 @@ class CutError(Exception):
         self.cause = cause
 
 
-class _TLSConnection(http.client.HTTPSConnection):
+class _Connection(http.client.HTTPConnection):
+    """Sends a request's head and body in one write: one system call and one packet less for each patch."""
+
+    _parts: list[bytes] | None = None
+
+    def send(self, data: Any) -> None:
+        """Sends ``data``, or keeps it while a request is put together."""
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
+
+    def transmit(self, method: str, url: str, headers: Headers, body: bytes | None) -> None:
+        """Sends a whole request."""
+        self.putrequest(method, url, skip_accept_encoding=True)
+        for name, value in headers:
+            self.putheader(name, value)
+        if body is not None:
+            self.putheader("Content-Length", str(len(body)))
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            self.endheaders(body)
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
+
+class _TLSConnection(_Connection, http.client.HTTPSConnection):
     """Checks the certificate against a name of its own: the kubeconfig's ``tls-server-name``."""
 
     server_name = ""
@@ -70,11 +98,8 @@ class Transport:
         self.target = target
         self.silence = silence
         self._observe = observe
-        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._idle: list[tuple[float, _Connection]] = []
         self._closed = False
-        through_plain_proxy = target.proxy is not None and target.tls is None
-        origin = f"http://{target.host}:{target.port}" if through_plain_proxy else ""
-        self._prefix = origin + target.prefix
 
     def exchange(self, method: str, path: str, headers: Headers, body: bytes | None) -> Answer:
         """One request and its whole answer.
@@ -85,7 +110,7 @@ class Transport:
             raise RuntimeError("the cluster was closed")
         connection = self._take()
         try:
-            self._send(connection, method, path, headers, body)
+            connection.transmit(method, self.url(path), headers, body)
             response = connection.getresponse()
             self._observe(response.getheader("Date"))
             content = response.read()
@@ -100,11 +125,15 @@ class Transport:
         self._give(connection)
         return Answer(response.status, content, response.headers)
 
+    def url(self, path: str) -> str:
+        """What stands in the request line for ``path``; a proxy without tunnel wants the whole address."""
+        return self.target.origin + self.target.prefix + path
+
     def stream(self) -> Stream:
         """A connection of its own for one long answer, not made yet."""
         return Stream(self)
 
-    def connect(self, silence: float | None) -> http.client.HTTPConnection:
+    def connect(self, silence: float | None) -> _Connection:
         """A new connection. Raises :class:`UnreachableError`."""
         connection = self._connection()
         try:
@@ -125,12 +154,12 @@ class Transport:
         while self._idle:
             self._idle.pop()[1].close()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self) -> _Connection:
         target = self.target
         at = (target.proxy.host, target.proxy.port) if target.proxy else (target.host, target.port)
         timeout = CONNECT_SECONDS if self.silence is None else min(CONNECT_SECONDS, self.silence)
         if target.tls is None:
-            return http.client.HTTPConnection(*at, timeout=timeout)
+            return _Connection(*at, timeout=timeout)
         connection = _TLSConnection(*at, timeout=timeout, context=target.tls)
         connection.server_name = target.server_name
         if target.proxy:
@@ -138,19 +167,7 @@ class Transport:
             connection.set_tunnel(target.host, target.port, {"Proxy-Authorization": known} if known else {})
         return connection
 
-    def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, headers: Headers, body: bytes | None
-    ) -> None:
-        connection.putrequest(method, self._prefix + path, skip_accept_encoding=True)
-        for name, value in headers:
-            connection.putheader(name, value)
-        if self.target.proxy and not self.target.tls and self.target.proxy.authorization:
-            connection.putheader("Proxy-Authorization", self.target.proxy.authorization)
-        if body is not None:
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-
-    def _take(self) -> http.client.HTTPConnection:
+    def _take(self) -> _Connection:
         while True:
             try:
                 used, connection = self._idle.pop()  # list.pop and append are atomic; no lock is needed
@@ -162,7 +179,7 @@ class Transport:
                 return connection
             connection.close()
 
-    def _give(self, connection: http.client.HTTPConnection) -> None:
+    def _give(self, connection: _Connection) -> None:
         if self._closed or len(self._idle) >= POOL_SIZE:
             connection.close()
         else:
@@ -175,7 +192,7 @@ class Stream:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._socket: socket.socket | None = None
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: _Connection | None = None
         self._response: http.client.HTTPResponse | None = None
         self._aborted = False
 
@@ -186,7 +203,7 @@ class Stream:
         if self._aborted:
             raise CutError(ConnectionAbortedError("closed by this side"))
         try:
-            self._transport._send(connection, "GET", path, headers, None)
+            connection.transmit("GET", self._transport.url(path), headers, None)
             self._response = connection.getresponse()
         except _FAULTS as error:
             raise CutError(error) from error

@@ -1,0 +1,116 @@
+"""What one run carries along: the cluster, the plan, who listens, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gatekeep.cluster.protocol import Cluster
+from gatekeep.execute.lease import Lock
+from gatekeep.model.errors import GatekeepError, UnreachableError
+from gatekeep.model.events import Listener, ReadyEndpoints
+from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
+from gatekeep.model.patches import Op, Patch
+from gatekeep.model.plan import Change, Plan, Step
+
+Stop = Callable[[], int | None]
+"""A signal's number once one has come, else None."""
+
+_RETRIES = 3
+_RETRY_SECONDS = 0.5
+
+
+class StoppedError(GatekeepError):
+    """A signal came; the run stops between two writes."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("stopped by a signal")
+        self.signal_number = signal_number
+
+
+@dataclass
+class Context:
+    """One run. ``bound`` holds values that only the cluster could give, by name."""
+
+    cluster: Cluster
+    plan: Plan
+    listener: Listener
+    stop: Stop
+    workers: int
+    locks: list[Lock] = field(default_factory=list)
+    bound: dict[str, str] = field(default_factory=dict)
+    helpers: dict[tuple[str, str], str] = field(default_factory=dict)
+    leaders: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    wrote: bool = False
+    ready: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    lineages: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Between two writes: keeps the locks and notices signals. Raises :class:`StoppedError`."""
+        number = self.stop()
+        if number is not None:
+            raise StoppedError(number)
+        for lock in self.locks:
+            lock.keep()
+
+    def saw(self, namespace: str, service: str, ready: int) -> None:
+        """Notes how many ready endpoints a Service of the plan was seen to have."""
+        self.ready.setdefault((namespace, service), []).append(ready)
+        self.listener(ReadyEndpoints(namespace=namespace, service=service, ready=ready))
+
+    def service(self, namespace: str, name: str) -> Service:
+        """The Service as it is now."""
+        return msgspec.convert(self.cluster.get(ObjectRef("Service", namespace, name)), Service)
+
+    def owner_uids(self, pod: Pod) -> frozenset[str]:
+        """The uids of every controller above a pod; each controller is read once."""
+        owner = controller_of(pod.metadata)
+        if owner is None:
+            return frozenset()
+        if owner.uid not in self.lineages:
+            found = {owner.uid}
+            if owner.kind == "ReplicaSet":
+                try:
+                    above = self.cluster.get(ObjectRef("ReplicaSet", pod.namespace, owner.name))
+                except GatekeepError:
+                    above = {"metadata": {}}
+                found.update(
+                    item["uid"] for item in above["metadata"].get("ownerReferences", ()) if item.get("controller")
+                )
+            self.lineages[owner.uid] = frozenset(found)
+        return self.lineages[owner.uid]
+
+
+def ref_of(change: Change) -> ObjectRef:
+    """The object a change is for."""
+    return ObjectRef(change.kind, change.namespace, change.name)
+
+
+def resolved(patch: Patch, bound: Mapping[str, str]) -> Patch:
+    """The patch with every ``{"$bound": name}`` replaced by the value that was bound."""
+    return tuple(
+        Op(op.op, op.path, bound[op.value["$bound"]]) if isinstance(op.value, dict) and "$bound" in op.value else op
+        for op in patch
+    )
+
+
+def resending(context: Context, act: Callable[[], None]) -> None:
+    """Does ``act`` again when the API server went away; every write is guarded, so sending it twice is safe."""
+    for attempt in range(_RETRIES):
+        try:
+            return act()
+        except UnreachableError:
+            if attempt == _RETRIES - 1:
+                raise
+            context.cluster.clock.sleep(_RETRY_SECONDS * 2**attempt)
+    return None
+
+
+def last_label_step(plan: Plan, before: Step) -> Step | None:
+    """The labelling step that ``before`` relies on: the last one with a ``match`` for the same policy."""
+    earlier = [step for step in plan.steps if step.number < before.number and step.policy == before.policy]
+    return next((step for step in reversed(earlier) if step.match is not None), None)

@@ -1,0 +1,96 @@
+"""The last look before a write that takes pods out of rotation: does the floor hold on the cluster as it is now?
+
+The proof was made on a snapshot; pods may have died since. That is not the plan's fault, but a step that would leave a
+Service below its floor, or below what it has when that is less, is not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gatekeep.execute.context import Context
+from gatekeep.model import patches
+from gatekeep.model.endpoints import counts_as_ready
+from gatekeep.model.errors import UnsafeError
+from gatekeep.model.objects import Pod, Service
+from gatekeep.model.plan import ServiceForecast, Step
+from gatekeep.model.selectors import matches_map
+
+
+def check_floor(context: Context, step: Step) -> None:
+    """Raises :class:`UnsafeError` when ``step`` would break the floor of a Service of the plan."""
+    if not _narrows(step):
+        return
+    selectors = _selectors_after(step)
+    labels = _labels_after(step)
+    pods: dict[str, tuple[Pod, ...]] = {}
+    for forecast in context.plan.services:
+        if forecast.namespace not in {change.namespace for change in step.changes}:
+            continue
+        if forecast.namespace not in pods:
+            pods[forecast.namespace] = context.cluster.list_pods(forecast.namespace)
+        service = context.service(forecast.namespace, forecast.name)
+        _check(step, forecast, service, selectors, labels, pods[forecast.namespace])
+
+
+def _narrows(step: Step) -> bool:
+    """The step patches a selector, or takes labels off."""
+    if step.action != "Patch":
+        return False
+    return any(change.kind == "Service" or any(op.op != "test" and op.op != "add" for op in change.patch)
+               for change in step.changes)  # fmt: skip
+
+
+def _check(
+    step: Step,
+    forecast: ServiceForecast,
+    service: Service,
+    selectors: Mapping[tuple[str, str], Mapping[str, str]],
+    labels: Mapping[str, Mapping[str, str | None]],
+    pods: tuple[Pod, ...],
+) -> None:
+    live = service.spec.selector or {}
+    wanted = selectors.get((service.namespace, service.name), live)
+    ready = [pod for pod in pods if counts_as_ready(pod, service)]
+    now = sum(matches_map(live, pod.labels) for pod in ready)
+    then = sum(matches_map(wanted, _edited(pod, labels.get(pod.uid))) for pod in ready)
+    required = min(forecast.floor, now)
+    if then < required:
+        raise UnsafeError(
+            f"step {step.number} would leave {service.ref} with {then} ready endpoints, at least {required} must stay: "
+            f"pods died or changed since the plan was made ({len(forecast.before)} were ready then, {now} are now)",
+            where=str(service.ref),
+            hint="plan again; the new plan takes the pods as they are",
+        )
+
+
+def _selectors_after(step: Step) -> dict[tuple[str, str], Mapping[str, str]]:
+    found: dict[tuple[str, str], Mapping[str, str]] = {}
+    for change in step.changes:
+        if change.kind != "Service":
+            continue
+        tested = next(op.value for op in change.patch if op.op == "test" and op.path == "/spec/selector")
+        after = patches.apply({"metadata": {"uid": change.uid}, "spec": {"selector": dict(tested)}}, change.patch)
+        found[change.namespace, change.name] = after["spec"]["selector"]
+    return found
+
+
+def _labels_after(step: Step) -> dict[str, dict[str, str | None]]:
+    found: dict[str, dict[str, str | None]] = {}
+    for change in step.changes:
+        if change.kind != "Pod" or change.uid is None:
+            continue
+        found[change.uid] = {
+            patches.tokens_of(op.path)[2]: None if op.op == "remove" else op.value
+            for op in change.patch
+            if op.op != "test"
+        }
+    return found
+
+
+def _edited(pod: Pod, edits: Mapping[str, str | None] | None) -> Mapping[str, str]:
+    if not edits:
+        return pod.labels
+    labels = {key: value for key, value in pod.labels.items() if key not in edits}
+    labels.update((key, value) for key, value in edits.items() if value is not None)
+    return labels

@@ -1,0 +1,104 @@
+"""Keeps the record of a gate: what was applied, by whom, and the last runs. Written only under the gate's lock."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gatekeep.cluster.protocol import Cluster
+from gatekeep.model.errors import NotFoundError
+from gatekeep.model.objects import ConfigMap, ObjectRef
+from gatekeep.model.patches import Op, uid_guard
+from gatekeep.model.plan import GateTarget, Source
+from gatekeep.model.policy import Gate, Position, TrafficGate
+from gatekeep.model.record import GateName, Record, Run, decode, encode, managed_labels, object_name, with_run
+
+
+def read(cluster: Cluster, gate: GateName) -> tuple[Record | None, str]:
+    """The gate's record and its ConfigMap's uid; None and "" where there is none."""
+    try:
+        config_map = msgspec.convert(cluster.get(_ref(gate)), ConfigMap)
+    except NotFoundError:
+        return None, ""
+    return decode(config_map), config_map.metadata.uid
+
+
+def is_current(target: GateTarget, record: Record | None) -> bool:
+    """The record says already what applying ``target`` would make it say."""
+    if target.action == "Retire":
+        return record is None
+    if record is None:
+        return False
+    return record.policy == policy_of(target) and record.gate == _gate(target) and not record.pending
+
+
+def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Record:
+    """Writes that ``run`` is under way. Until it ends, every gate that may stand on a Service stays remembered."""
+    gate = GateName(target.namespace, target.name)
+    old, uid = read(cluster, gate)
+    wanted = _gate(target)
+    if target.action == "Retire":
+        if old is None:
+            raise NotFoundError("the record is gone", where=str(_ref(gate)))
+        record = old
+    else:
+        gates = {wanted: None} | ({old.gate: None} | dict.fromkeys(old.pending) if old else {})
+        record = Record(
+            policy=policy_of(target),
+            source=_position(target, source),
+            gate=old.gate if old else wanted,
+            pending=tuple(gate for gate in gates if not old or gate != old.gate) if old else (),
+            kept=target.kept,
+            runs=old.runs if old else (),
+        )
+    record = with_run(record, run)
+    _write(cluster, gate, record, uid)
+    return record
+
+
+def end(cluster: Cluster, target: GateTarget, run: Run, *, done: bool) -> None:
+    """Writes how ``run`` ended; only a run that is done settles which gate stands."""
+    gate = GateName(target.namespace, target.name)
+    record, uid = read(cluster, gate)
+    if record is None:
+        return
+    if done:
+        record = msgspec.structs.replace(record, gate=_gate(target), pending=())
+    _write(cluster, gate, with_run(record, run), uid)
+
+
+def forget(cluster: Cluster, target: GateTarget) -> None:
+    """Removes the record of a retired gate."""
+    gate = GateName(target.namespace, target.name)
+    _, uid = read(cluster, gate)
+    if uid:
+        cluster.delete(_ref(gate), uid)
+
+
+def policy_of(target: GateTarget) -> TrafficGate:
+    """The policy that the plan carries for the record."""
+    return msgspec.convert(target.policy, TrafficGate)
+
+
+def _position(target: GateTarget, source: Source) -> Position | None:
+    for item in source.policies:
+        if (item.namespace, item.name) == (target.namespace, target.name):
+            return Position(file=item.file, line=item.line, column=1)
+    return None
+
+
+def _gate(target: GateTarget) -> Gate:
+    return Gate(key=target.key, value=target.value)
+
+
+def _ref(gate: GateName) -> ObjectRef:
+    return ObjectRef("ConfigMap", gate.namespace, object_name(gate.name))
+
+
+def _write(cluster: Cluster, gate: GateName, record: Record, uid: str) -> None:
+    ref, data = _ref(gate), encode(record)
+    if uid:
+        cluster.patch(ref, (uid_guard(uid), Op("add", "/data", data)))
+        return
+    metadata = {"name": ref.name, "namespace": ref.namespace, "labels": managed_labels(gate.name)}
+    cluster.create("ConfigMap", ref.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+                                                "data": data})  # fmt: skip

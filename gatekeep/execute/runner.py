@@ -1,0 +1,98 @@
+"""Carries out the steps of one plan, in order, and stops at the first surprise.
+
+Every write is guarded by its own ``test`` operations. Helper Services are removed, however the run ends.
+"""
+
+from __future__ import annotations
+
+from gatekeep.execute import barriers, labels, services
+from gatekeep.execute.barriers import WaitTimeoutError
+from gatekeep.execute.context import Context, StoppedError
+from gatekeep.execute.floor import check_floor
+from gatekeep.model.errors import GatekeepError, IncompleteError, NotSettledError, SignalledError
+from gatekeep.model.events import Note, StepFinished, StepStarted
+from gatekeep.model.plan import Plan, Step
+
+
+def run(context: Context) -> None:
+    """Every step of the plan.
+
+    Raises the failure itself as long as nothing is written; after that :class:`IncompleteError` (steps are left) or
+    :class:`NotSettledError` (all is written, only the last wait was not met in time).
+    """
+    late: WaitTimeoutError | None = None
+    for step in context.plan.steps:
+        if late is not None and step.action != "Delete":
+            continue
+        try:
+            _take(context, step)
+        except WaitTimeoutError as error:
+            if _writes_are_left(context.plan, step):
+                raise _stopped(context, step, error) from error
+            late = error
+        except (GatekeepError, KeyboardInterrupt) as error:
+            raise _stopped(context, step, error) from error
+    if late is not None:
+        raise NotSettledError(
+            f"every step is written, but {late.message}", hint="gatekeep plan shows what is left; " + late.hint
+        ) from late
+
+
+def _take(context: Context, step: Step) -> None:
+    context.check()
+    clock = context.cluster.clock
+    start = clock.monotonic()
+    skipped, added = len(context.skipped), len(context.added)
+    context.listener(StepStarted(step=step, total=len(context.plan.steps)))
+    _act(context, step)
+    context.listener(
+        StepFinished(
+            number=step.number,
+            seconds=clock.monotonic() - start,
+            skipped=tuple(context.skipped[skipped:]),
+            added=tuple(context.added[added:]),
+        )
+    )
+
+
+def _act(context: Context, step: Step) -> None:
+    match step.action:
+        case "Wait":
+            barriers.wait_for(context, step)
+        case "Create":
+            services.create(context, step)
+        case "Delete":
+            services.delete(context, step)
+        case "Patch" if all(change.kind == "Service" for change in step.changes):
+            check_floor(context, step)
+            services.select(context, step)
+        case "Patch":
+            check_floor(context, step)
+            labels.label(context, step)
+
+
+def _writes_are_left(plan: Plan, step: Step) -> bool:
+    return any(later.changes and later.action != "Delete" for later in plan.steps if later.number > step.number)
+
+
+def _stopped(context: Context, step: Step, error: BaseException) -> BaseException:
+    """Removes the helpers and says what is done, what is left, and the way on and back."""
+    _clean_up(context)
+    if not context.wrote:
+        return SignalledError(error.signal_number) if isinstance(error, StoppedError) else error
+    reason = str(error) if isinstance(error, GatekeepError) else "interrupted"
+    left = len(context.plan.steps) - step.number + 1
+    gates = [gate for gate in context.plan.gates if gate.action == "Gate"]
+    back = "; ".join(f"gatekeep retire {gate.namespace}/{gate.name}" for gate in gates)
+    hint = f"the state is safe as it is; gatekeep apply goes on from here; {back} takes the gate off"
+    if not gates:
+        hint = "the state is safe as it is; run the same gatekeep retire again to go on"
+    return IncompleteError(f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left: {reason}",
+                           hint=hint)  # fmt: skip
+
+
+def _clean_up(context: Context) -> None:
+    try:
+        services.remove_helpers(context)
+    except GatekeepError as error:
+        context.listener(Note(message=f"a helper Service is left behind, the next run removes it: {error.message}"))

@@ -1,0 +1,180 @@
+"""Applying a verified plan: access, locks, record, steps, record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from gatekeep.cluster.protocol import Cluster
+from gatekeep.execute import history, lease, runner
+from gatekeep.execute.context import Context, Stop
+from gatekeep.model.errors import ForbiddenError, GatekeepError, SignalledError
+from gatekeep.model.events import Listener, Note, ignore
+from gatekeep.model.outcomes import Outcome, ServiceOutcome
+from gatekeep.model.plan import Access, GateTarget, Plan
+from gatekeep.model.record import GateName, Run
+from gatekeep.proof.verify import VerifiedPlan
+
+WORKERS = 32
+_SHOWN = 240
+
+
+def never_stop() -> int | None:
+    """No signal ever comes."""
+    return None
+
+
+def apply_plan(
+    cluster: Cluster,
+    verified: VerifiedPlan,
+    *,
+    identity: str,
+    run_id: str,
+    listener: Listener = ignore,
+    lock_timeout: float = 60.0,
+    stop: Stop = never_stop,
+    workers: int = WORKERS,
+) -> Outcome:
+    """Carries out a plan that has been proved; nothing is written unless all of it may be.
+
+    ``identity`` says who runs this, ``run_id`` tells runs apart, ``lock_timeout`` is in seconds. Raises what the
+    contract names: 77 access, 75 lock, 3 or 4 before the first write, 5 or 6 after it.
+    """
+    plan = verified.plan
+    start = cluster.clock.monotonic()
+    if not plan.writes and all(_is_recorded(cluster, gate) for gate in plan.gates):
+        return Outcome(run_id=run_id, wrote=False, seconds=0.0, steps=0)
+    check_access(cluster, plan.access)
+    if (number := stop()) is not None:
+        raise SignalledError(number)
+    context = Context(cluster, plan, listener, stop, workers)
+    try:
+        _lock(context, identity, run_id, lock_timeout)
+        _run(context, identity, run_id)
+    finally:
+        _release(context)
+    return Outcome(
+        run_id=run_id,
+        wrote=context.wrote,
+        seconds=cluster.clock.monotonic() - start,
+        steps=len(plan.steps),
+        services=tuple(_outcome(context, plan)),
+        skipped=tuple(context.skipped),
+        added=tuple(context.added),
+    )
+
+
+def check_access(cluster: Cluster, wanted: Sequence[Access]) -> None:
+    """Raises :class:`ForbiddenError` that names every permission this identity lacks."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(cluster.may, wanted))
+    missing = [item for item, allowed in zip(wanted, answers, strict=True) if not allowed]
+    if not missing:
+        return
+    names = ", ".join(f"{item.verb} {item.resource} in {item.namespace}" for item in missing)
+    hint = "ask for the permission; nothing was written"
+    if any(item.resource == "services" and item.verb == "create" for item in missing):
+        hint = (
+            "without it no shadow Service can be made and the switch cannot be proved. Either grant it, or use the "
+            "steady selector: put the gate key into the Service in Git and label the pods; then only labels move"
+        )
+    raise ForbiddenError(f"this identity may not: {names}", hint=hint)
+
+
+def _is_recorded(cluster: Cluster, gate: GateTarget) -> bool:
+    record, _ = history.read(cluster, GateName(gate.namespace, gate.name))
+    return history.is_current(gate, record)
+
+
+def _lock(context: Context, identity: str, run_id: str, timeout: float) -> None:
+    for gate in sorted(context.plan.gates, key=lambda item: (item.namespace, item.name)):
+        name = GateName(gate.namespace, gate.name)
+        holder = f"{identity} ({run_id})"
+        context.locks.append(
+            lease.acquire(
+                context.cluster,
+                name,
+                holder=holder,
+                plan_id=context.plan.id,
+                timeout=timeout,
+                listener=context.listener,
+            )
+        )
+
+
+def _run(context: Context, identity: str, run_id: str) -> None:
+    plan, cluster = context.plan, context.cluster
+    runs = [(gate, _begun(context, gate, identity, run_id)) for gate in plan.gates]
+    try:
+        runner.run(context)
+    except BaseException as error:
+        outcome = error.message if isinstance(error, GatekeepError) else type(error).__name__
+        for gate, run in runs:
+            _note_end(context, gate, run, outcome[:_SHOWN], done=False)
+        raise
+    for gate, run in runs:
+        if gate.action == "Retire":
+            history.forget(cluster, gate)
+        else:
+            _note_end(context, gate, run, "done", done=True)
+
+
+def _begun(context: Context, gate: GateTarget, identity: str, run_id: str) -> Run:
+    run = Run(
+        id=run_id,
+        plan=context.plan.id,
+        started=_now(context.cluster),
+        by=identity,
+        action="retire" if gate.action == "Retire" else "apply",
+    )
+    history.begin(context.cluster, gate, run, context.plan.source)
+    return run
+
+
+def _note_end(context: Context, gate: GateTarget, run: Run, outcome: str, *, done: bool) -> None:
+    ended = msgspec.structs.replace(run, ended=_now(context.cluster), outcome=outcome)
+    try:
+        history.end(context.cluster, gate, ended, done=done)
+    except GatekeepError as error:
+        if done:
+            raise
+        context.listener(Note(message=f"the record could not be written: {error.message}"))
+
+
+def _release(context: Context) -> None:
+    retired = {(gate.namespace, gate.name) for gate in context.plan.gates if gate.action == "Retire"}
+    for lock in reversed(context.locks):
+        try:
+            if lock.gate in retired and not _record_stands(context.cluster, lock.gate):
+                lock.delete()
+            else:
+                lock.release()
+        except GatekeepError as error:
+            context.listener(Note(message=f"the lock was not released: {error.message}"))
+
+
+def _record_stands(cluster: Cluster, gate: GateName) -> bool:
+    return history.read(cluster, gate)[0] is not None
+
+
+def _now(cluster: Cluster) -> str:
+    return cluster.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _outcome(context: Context, plan: Plan) -> list[ServiceOutcome]:
+    found = []
+    for service in plan.services:
+        seen = context.ready.get((service.namespace, service.name), [])
+        before = len(service.before)
+        found.append(
+            ServiceOutcome(
+                namespace=service.namespace,
+                name=service.name,
+                before=before,
+                least=min([before, *seen]),
+                after=seen[-1] if seen else before,
+            )
+        )
+    return found
