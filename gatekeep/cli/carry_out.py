@@ -6,24 +6,24 @@ import getpass
 import secrets
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from gatekeep.cli.failures import say, to_stderr, usage
 from gatekeep.cli.options import OutputFlags, WriteFlags
 from gatekeep.cli.output import emit, error_style, style_of
 from gatekeep.cli.planned import CHANGES, show, verdict
 from gatekeep.cli.signals import stop_requests
+from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.render.documents import plain, report_json
 from gatekeep.render.progress import Progress
 from gatekeep.render.reports import outcome_text
-from gatekeep.render.style import is_terminal
+from gatekeep.render.style import is_terminal, style_for
 from gatekeep.render.text import plan_text
 
 if TYPE_CHECKING:
     from gatekeep.cluster.protocol import Cluster
     from gatekeep.model.snapshot import Snapshot
-    from gatekeep.operations.apply import Outcome
     from gatekeep.proof.verify import VerifiedPlan
 
 DECLINED = 1
@@ -80,11 +80,14 @@ def outcome_json(outcome: Outcome, plan: Plan) -> str:
     return report_json("ApplyReport", {"plan": plan.id, **plain(outcome)})
 
 
-def apply_with_progress(cluster: Cluster, verified: VerifiedPlan, lock_timeout: float) -> Outcome:
+def apply_with_progress(
+    cluster: Cluster, verified: VerifiedPlan, lock_timeout: float, stream: TextIO | None = None
+) -> Outcome:
     """One run, under a name that says who holds the lock."""
     from gatekeep.operations.apply import apply_plan
 
-    listener = Progress(sys.stderr, error_style(), in_place=is_terminal(sys.stderr))
+    to = stream or sys.stderr
+    listener = Progress(to, style_for(to), in_place=is_terminal(to))
     with stop_requests() as stop:
         return apply_plan(
             cluster,

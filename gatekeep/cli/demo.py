@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from gatekeep.cli import options
@@ -32,7 +33,7 @@ def command() -> int:
     )
     _command("gatekeep plan -f policies")
     snapshot = cluster.snapshot([NAMESPACE])
-    plan = plan_gates(demo_policies().policies, snapshot)
+    plan = plan_gates(demo_policies(), snapshot)
     _show(plan)
     _command("gatekeep apply -f policies")
     _apply(cluster, plan, snapshot)
@@ -53,13 +54,17 @@ def command() -> int:
 
 
 def wrong_order(plan: Plan) -> Plan:
-    """The plan with its selector edits moved to the front, renumbered, and sealed as if nothing were wrong."""
+    """The plan with its selector edits moved to the front, numbered anew, and sealed as if nothing were wrong."""
     import msgspec
 
     from gatekeep.model.plan import sealed
 
     steps = sorted(plan.steps, key=lambda step: not _edits_selector(step))
-    numbered = (msgspec.structs.replace(step, number=number) for number, step in enumerate(steps, 1))
+    phases = list(dict.fromkeys(step.phase for step in steps))
+    numbered = (
+        msgspec.structs.replace(step, number=number, phase=phases.index(step.phase) + 1)
+        for number, step in enumerate(steps, 1)
+    )
     return sealed(msgspec.structs.replace(plan, steps=tuple(numbered)))
 
 
@@ -75,7 +80,7 @@ def _show(plan: Plan) -> None:
 
 
 def _apply(cluster: EmbeddedCluster, plan: Plan, snapshot: Snapshot) -> None:
-    """Applies with progress on stderr, and tells what the EndpointSlices really said meanwhile."""
+    """Applies, and tells what the EndpointSlices really said meanwhile."""
     from gatekeep.cli.carry_out import apply_with_progress
     from gatekeep.cli.options import OutputFlags
     from gatekeep.cli.output import style_of, to_stdout
@@ -84,7 +89,7 @@ def _apply(cluster: EmbeddedCluster, plan: Plan, snapshot: Snapshot) -> None:
 
     seen = len(cluster.history(NAMESPACE, SERVICE))
     verified = require_applicable(plan, snapshot, now=cluster.clock.now())
-    outcome = apply_with_progress(cluster, verified, lock_timeout=60)
+    outcome = apply_with_progress(cluster, verified, lock_timeout=60, stream=sys.stdout)
     to_stdout(outcome_text(outcome, plan, style_of(OutputFlags())))
     moments = cluster.history(NAMESPACE, SERVICE)[max(seen - 1, 0) :]
     least = min(len(ready) for _, ready in moments)
@@ -100,7 +105,7 @@ def _refuse(plan: Plan, snapshot: Snapshot, cluster: EmbeddedCluster) -> None:
 
     style = style_of(OutputFlags())
     proof = verify_plan(plan, snapshot, now=cluster.clock.now()).proof
-    to_stdout("\n".join([*steps_text(plan.steps, style), "", *verdict_text(proof, style)]) + "\n")
+    to_stdout("\n".join(["", *steps_text(plan.steps, style), "", *verdict_text(proof, style)]) + "\n")
 
 
 def _title(title: str, text: str) -> None:

@@ -10,7 +10,7 @@ import gatekeep
 
 if TYPE_CHECKING:
     from gatekeep.cluster.embedded import EmbeddedCluster
-    from gatekeep.sources.policies import Repository
+    from gatekeep.model.policy import LocatedPolicy
 
 CLUSTER = "examples/rng/cluster.yaml"
 POLICY = "policies/rng.yaml"
@@ -33,8 +33,15 @@ def demo_cluster(lag: float) -> EmbeddedCluster:
     return EmbeddedCluster.from_list(plain_data(document), pod_lag=lag, service_lag=lag)
 
 
-def demo_policies() -> Repository:
+def demo_policies() -> tuple[LocatedPolicy, ...]:
     """The policy of the README."""
+    import msgspec
+
+    from gatekeep.model.policy import Position
     from gatekeep.sources.policies import load_policies
 
-    return load_policies(["-"], stdin=read(POLICY))
+    found = load_policies(["-"], stdin=read(POLICY)).policies
+    return tuple(
+        msgspec.structs.replace(item, position=Position("rng.yaml", item.position.line, item.position.column))
+        for item in found
+    )

@@ -89,7 +89,10 @@ def saved_plan(path: str) -> Plan:
         ) from error
     if len(text) > LARGEST_PLAN:
         raise InvalidInputError("expected a plan of at most 512 MB", where=where)
-    plan = from_json(text, where)
+    try:
+        plan = from_json(text, where)
+    except RecursionError as error:
+        raise InvalidInputError("expected a plan document: it is nested too deeply", where=where) from error
     if plan.expires_at is not None and parse_time(plan.expires_at) is None:
         raise InvalidInputError(f"expected a time with its zone in expiresAt, found {plan.expires_at!r}", where=where)
     return plan

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from gatekeep.cli import options
 from gatekeep.cli.options import ClusterFlags, OutputFlags
 
 
 @options.command("status", "gatekeep status", "gatekeep status -n dockercoins -o json")
-@click.option("--filename", "-f", "filenames", metavar="PATH", multiple=True, help="Compare with these policies, too.")
 @options.snapshot_option
 @options.namespace_option
 @options.output_options
@@ -17,7 +14,6 @@ from gatekeep.cli.options import ClusterFlags, OutputFlags
 def command(
     access: ClusterFlags,
     output: OutputFlags,
-    filenames: tuple[str, ...],
     snapshot_file: str | None,
     namespace: str | None,
 ) -> int:
@@ -28,9 +24,8 @@ def command(
     from gatekeep.render.documents import report_json
     from gatekeep.render.reports import status_text
 
-    repository = session.policies(filenames) if filenames else None
     view = session.look(access, snapshot_file, [namespace] if namespace else [])
-    gates = gate_statuses(view.snapshot, repository)
+    gates = gate_statuses(view.snapshot)
     gates = tuple(gate for gate in gates if namespace in (None, gate.namespace))
     if output.format == "json":
         emit(report_json("StatusList", {"items": gates}), output)

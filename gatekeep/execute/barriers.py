@@ -56,7 +56,7 @@ def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
     service = context.service(wait.namespace, wait.service)
     with context.cluster.watch_slices(wait.namespace, wait.service) as watch:
         expected, hidden = _listed(context, service, wait.selector)
-        listed, slices = clock.monotonic(), watch.current()
+        listed, slices = clock.monotonic(), _own(watch.current(), service)
         while True:
             seen = ready_in_slices(slices, wait.service, not_ready_uids=hidden)
             if seen == expected and _managed(slices):
@@ -68,7 +68,7 @@ def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
                 reported = now
                 context.listener(_progress(step, len(seen), len(expected), now - start))
             context.check()
-            slices = watch.wait(_LOOK_SECONDS)
+            slices = _own(watch.wait(_LOOK_SECONDS), service)
             if clock.monotonic() - listed >= _LOOK_SECONDS:
                 expected, hidden = _listed(context, service, wait.selector)
                 listed = clock.monotonic()
@@ -100,8 +100,9 @@ def _managed(slices: tuple[EndpointSlice, ...]) -> bool:
 def _await_slices(context: Context, step: Step, wait: ExistsWait) -> None:
     clock = context.cluster.clock
     start = reported = clock.monotonic()
+    service = context.service(wait.namespace, wait.service)
     with context.cluster.watch_slices(wait.namespace, wait.service) as watch:
-        slices = watch.current()
+        slices = _own(watch.current(), service)
         while not _managed(slices):
             now = clock.monotonic()
             if now - start >= wait.timeout_seconds:
@@ -114,7 +115,13 @@ def _await_slices(context: Context, step: Step, wait: ExistsWait) -> None:
                 reported = now
                 context.listener(_progress(step, 0, 1, now - start))
             context.check()
-            slices = watch.wait(_LOOK_SECONDS)
+            slices = _own(watch.wait(_LOOK_SECONDS), service)
+
+
+def _own(slices: tuple[EndpointSlice, ...], service: Service) -> tuple[EndpointSlice, ...]:
+    """Only the slices of this very Service: those of a deleted one of the same name live on for a moment."""
+    uid = service.metadata.uid
+    return tuple(item for item in slices if any(owner.uid == uid for owner in item.metadata.owner_references))
 
 
 def _progress(step: Step, seen: int, expected: int, seconds: float) -> WaitProgress:

@@ -87,8 +87,8 @@ def _stopped(context: Context, step: Step, error: BaseException) -> BaseExceptio
     hint = f"the state is safe as it is; gatekeep apply goes on from here; {back} takes the gate off"
     if not gates:
         hint = "the state is safe as it is; run the same gatekeep retire again to go on"
-    return IncompleteError(f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left: {reason}",
-                           hint=hint)  # fmt: skip
+    done = f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left"
+    return IncompleteError(f"{done}: {reason}", hint=hint)
 
 
 def _clean_up(context: Context) -> None:

@@ -31,7 +31,10 @@ class Published(NamedTuple):
 
 def is_ready(pod: Pod) -> bool:
     """The pod's Ready condition is True."""
-    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+    for condition in pod.status.conditions:
+        if condition.type == "Ready":
+            return condition.status == "True"
+    return False
 
 
 def is_terminal(pod: Pod) -> bool:
@@ -55,18 +58,23 @@ def counts_as_ready(pod: Pod, service: Service) -> bool:
     With publishNotReadyAddresses the slices say ready for every listed pod, so the pod's own condition counts. A pod
     that lacks a named target port sits in a slice without ports: ready, but unreachable.
     """
-    if published(pod, service) is None or not has_target_ports(pod, service):
+    if pod.metadata.deletion_timestamp is not None or not is_ready(pod) or is_terminal(pod):
         return False
-    return is_ready(pod) and pod.metadata.deletion_timestamp is None
+    return bool(pod.spec.node_name) and _has_addresses(pod, service) and has_target_ports(pod, service)
 
 
 def has_target_ports(pod: Pod, service: Service) -> bool:
     """Every named targetPort of the Service exists in the pod."""
-    wanted = [port.target_port for port in service.spec.ports if isinstance(port.target_port, str)]
+    wanted = named_target_ports(service)
     if not wanted:
         return True
     named = {port.name for container in pod.spec.containers for port in container.ports}
     return all(name in named for name in wanted)
+
+
+def named_target_ports(service: Service) -> tuple[str, ...]:
+    """The names that the Service's ports point to in its pods."""
+    return tuple(port.target_port for port in service.spec.ports if isinstance(port.target_port, str))
 
 
 def ready_pods(pods: Iterable[Pod], service: Service, selector: Mapping[str, str] | None) -> tuple[Pod, ...]:

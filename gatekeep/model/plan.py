@@ -7,7 +7,6 @@ The same classes write and read it. The bytes are the same on every run: keys ar
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -208,7 +207,7 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def canonical(data: object) -> bytes:
     """RFC 8785 for the data gatekeep writes: UTF-8, keys sorted, no spaces; all numbers are integers."""
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return msgspec.json.encode(data, order="sorted")
 
 
 def digest(data: object) -> str:
@@ -230,7 +229,7 @@ def content_id(plan: Plan) -> str:
 
 def to_json(plan: Plan) -> str:
     """The document as people and tools read it: canonical order, indented by 2, with a final newline."""
-    return json.dumps(document(plan), ensure_ascii=False, sort_keys=True, indent=2) + "\n"
+    return msgspec.json.format(canonical(document(plan)), indent=2).decode() + "\n"
 
 
 def from_json(text: bytes, where: str) -> Plan:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gatekeep.model.endpoints import counts_as_ready, named_target_ports
 from gatekeep.model.objects import (
     ConfigMap,
     EndpointSlice,
@@ -103,6 +104,22 @@ class Snapshot:
         if owner.uid not in self._lineages:
             self._lineages[owner.uid] = frozenset(uid for _, uid in self.owner_chain(pod.metadata))
         return self._lineages[owner.uid]
+
+    def ready_uids(self, service: Service) -> frozenset[str]:
+        """Uids of the pods of the Service's namespace that count as ready behind it, whatever its selector.
+
+        Looked up once for all Services that ask the same of a pod: the same address families and named ports.
+        """
+        families = service.spec.ip_families
+        key = (service.namespace, families if len(families) > 1 else (), named_target_ports(service))
+        if key not in self._ready:
+            pods = self.pods_in(service.namespace)
+            self._ready[key] = frozenset(pod.uid for pod in pods if counts_as_ready(pod, service))
+        return self._ready[key]
+
+    @cached_property
+    def _ready(self) -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], frozenset[str]]:
+        return {}
 
     @cached_property
     def _lineages(self) -> dict[str, frozenset[str]]:

@@ -22,6 +22,7 @@ from gatekeep.model.policy import LocatedPolicy
 from gatekeep.model.record import GateName, Record, record_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.way_back import way_back_problem
+from gatekeep.planning import explain
 from gatekeep.planning.planner import PlanDraft, draft_plan, gate_task, retire_task
 from gatekeep.planning.task import GateTask
 from gatekeep.proof.verify import prove, with_proof
@@ -102,7 +103,8 @@ def _finish(
     expires_at: str | None,
 ) -> Plan:
     services = [service for task, _ in pairs for service in task.services]
-    found = [*draft.findings, *(forecast(services) if draft.steps else ()), *findings]
+    explained = [item for task, record in pairs for item in explain.findings(task, record, snapshot)]
+    found = [*explained, *(forecast(services) if draft.steps else ()), *findings]
     plan = Plan(
         source=source,
         cluster=ClusterSource(

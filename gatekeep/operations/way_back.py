@@ -10,9 +10,8 @@ from gatekeep.planning.reverse import reverse_task
 from gatekeep.proof.verify import final_snapshot, prove
 
 
-def way_back(plan: Plan, snapshot: Snapshot) -> Plan:
-    """The plan that leads from where ``plan`` ends to where it began, unproved."""
-    end = final_snapshot(plan, snapshot)
+def way_back(plan: Plan, snapshot: Snapshot, end: Snapshot) -> Plan:
+    """The plan that leads from ``end``, where ``plan`` ends, to ``snapshot``, where it began; unproved."""
     floors = {(item.namespace, item.name): min(item.floor, len(item.before)) for item in plan.services}
     tasks = [reverse_task(gate, snapshot, end, floors) for gate in plan.gates]
     draft = draft_plan([(task, None) for task in tasks], end)
@@ -31,9 +30,10 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
     """Why there is no proved way back from ``plan``; None when there is one."""
     if not plan.writes:
         return None
+    end = final_snapshot(plan, snapshot)
     try:
-        back = way_back(plan, snapshot)
+        back = way_back(plan, snapshot, end)
     except RefusedError as error:
         return f"there is no plan back: {error.message}"
-    proof = prove(back, final_snapshot(plan, snapshot)).proof
+    proof = prove(back, end).proof
     return None if proof.holds else f"the plan back is not safe: {proof.counter_example}"

@@ -20,10 +20,10 @@ def needed(steps: Iterable[Step]) -> tuple[Access, ...]:
     """Every permission, sorted. Record and lock are kept in each namespace that the plan writes to."""
     found: set[tuple[str, str, str, str]] = set()
     for step in steps:
-        for change in step.changes:
-            found.add((change.namespace, "", _PLURAL[change.kind], _VERB[step.action]))
+        for namespace, kind in {(change.namespace, change.kind) for change in step.changes}:
+            found.add((namespace, "", _PLURAL[kind], _VERB[step.action]))
             for group, resource, verbs in (*_READING, *_BOOKKEEPING):
-                found.update((change.namespace, group, resource, verb) for verb in verbs)
+                found.update((namespace, group, resource, verb) for verb in verbs)
     return tuple(
         Access(verb=verb, group=group, resource=resource, namespace=namespace)
         for namespace, group, resource, verb in sorted(found)

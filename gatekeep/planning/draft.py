@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
-from gatekeep.model.endpoints import counts_as_ready
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, delete_guard, label_patch, selector_patch
 from gatekeep.model.plan import Action, Change, EndpointsWait, ExistsWait, Match, Step, Wait
 from gatekeep.model.record import managed_labels
 from gatekeep.model.selectors import matches_map
-from gatekeep.model.snapshot import Snapshot, names
+from gatekeep.model.snapshot import Snapshot
 
 Edits = Mapping[str, tuple[str | None, str | None]]
 _NAME_LIMIT = 63
@@ -30,6 +29,7 @@ class Draft:
     phase: int = 1
     _labels: dict[str, dict[str, str]] = field(default_factory=dict)
     _selectors: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _matched: dict[tuple[str, frozenset[tuple[str, str]]], tuple[Pod, ...]] = field(default_factory=dict)
 
     def labels(self, pod: Pod) -> Mapping[str, str]:
         """The pod's labels after the steps so far."""
@@ -41,18 +41,23 @@ class Draft:
 
     def matched(self, namespace: str, selector: Mapping[str, str]) -> tuple[Pod, ...]:
         """The pods that ``selector`` matches after the steps so far, ready or not."""
-        return tuple(pod for pod in self.snapshot.pods_in(namespace) if matches_map(selector, self.labels(pod)))
+        key = (namespace, frozenset(selector.items()))
+        if key not in self._matched:
+            pods = self.snapshot.pods_in(namespace)
+            self._matched[key] = tuple(pod for pod in pods if matches_map(selector, self.labels(pod)))
+        return self._matched[key]
 
     def ready(self, service: Service, selector: Mapping[str, str]) -> tuple[str, ...]:
         """Names of the ready endpoints that ``service`` would have with ``selector`` after the steps so far."""
-        matched = self.matched(service.namespace, selector)
-        return names(pod for pod in matched if counts_as_ready(pod, service))
+        ready = self.snapshot.ready_uids(service)
+        return tuple(pod.name for pod in self.matched(service.namespace, selector) if pod.uid in ready)
 
     def label(
         self, edits: Mapping[str, Edits], pods: Iterable[Pod], *, reason: str, policy: str, match: Match | None = None
     ) -> None:
         """One parallel step that moves labels; ``edits`` by pod uid. Nothing is added when there is nothing to do."""
         changes = []
+        self._matched.clear()
         for pod in pods:
             wanted = edits[pod.uid]
             self._labels[pod.uid] = _edited(self.labels(pod), wanted)

@@ -153,8 +153,11 @@ def _marker(draft: Draft, task: GateTask) -> None:
 
 
 def _unused_name(draft: Draft, service: Service, suffix: str) -> str:
-    """A helper's name that this plan has not used yet."""
-    used = set(created_helpers(draft))
+    """A helper's name that neither this plan nor the snapshot knows.
+
+    What a killed run left goes first, but its EndpointSlices may outlive it and would answer for a helper of its name.
+    """
+    used = {*created_helpers(draft), *draft.snapshot.service_index}
     for number in itertools.count(1):
         name = helper_name(service.name, suffix if number == 1 else f"{suffix}-{number}")
         if (service.namespace, name) not in used:

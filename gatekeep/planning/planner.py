@@ -9,11 +9,11 @@ import msgspec
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Service, controller_of
-from gatekeep.model.plan import Access, Finding, GateTarget, Match, ServiceForecast, Step
+from gatekeep.model.plan import Access, GateTarget, Match, ServiceForecast, Step
 from gatekeep.model.policy import Floor, Gate, TrafficGate, floor_of
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning import access, explain, moves, preflight
+from gatekeep.planning import access, moves, preflight
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.task import GateTask, base_of, known_gates
 from gatekeep.strategies.rotation import desired_rotation
@@ -27,7 +27,6 @@ class PlanDraft:
 
     steps: tuple[Step, ...]
     services: tuple[ServiceForecast, ...]
-    findings: tuple[Finding, ...]
     access: tuple[Access, ...]
     gates: tuple[GateTarget, ...]
 
@@ -84,9 +83,7 @@ def draft_plan(tasks: Iterable[tuple[GateTask, Record | None]], snapshot: Snapsh
     """The steps of all tasks, one gate after the other."""
     draft = Draft(snapshot)
     pairs = tuple(tasks)
-    findings: list[Finding] = []
-    for task, record in pairs:
-        findings.extend(explain.findings(task, record, snapshot))
+    for task, _ in pairs:
         draft.delete_leftovers(
             preflight.leftovers(task.name, snapshot),
             reason="remove what an interrupted run left",
@@ -96,7 +93,6 @@ def draft_plan(tasks: Iterable[tuple[GateTask, Record | None]], snapshot: Snapsh
     return PlanDraft(
         steps=tuple(draft.steps),
         services=tuple(_forecast(draft, task, item) for task, _ in pairs for item in task.services),
-        findings=tuple(findings),
         access=access.needed(draft.steps),
         gates=tuple(_gate_target(task, record, snapshot) for task, record in pairs),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gatekeep.model.endpoints import SLICE_CAPACITY, counts_as_ready
+from gatekeep.model.endpoints import SLICE_CAPACITY
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import EndpointsWait, ExistsWait, Wait
 from gatekeep.model.selectors import matches_map
@@ -22,6 +22,12 @@ Versions = Mapping[ServiceKey, Mapping[int, Service | None]]
 """The Services in play after each step that writes them; step 0 is the start, None means it does not exist."""
 
 
+Ready = Mapping[ServiceKey, frozenset[str]]
+"""The uids of the pods that count as ready behind each Service in play, whatever its selector."""
+
+Trail = tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
+
+
 @dataclass(frozen=True)
 class PodClass:
     """Pods that no selector in play and no step tells apart.
@@ -30,7 +36,7 @@ class PodClass:
     in play its pods count as ready.
     """
 
-    versions: tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
+    versions: Trail
     ready: frozenset[ServiceKey]
     names: tuple[str, ...]
 
@@ -102,17 +108,24 @@ class Exploration:
 
 
 def explore(
-    service: Service, timeline: Timeline, pods: Sequence[Pod], versions: Versions,
-    *, required: int, slices: int, newborn: Sequence[Pod] = (), node: str = "",
-) -> Verdict:  # fmt: skip
+    service: Service,
+    timeline: Timeline,
+    pods: Sequence[Pod],
+    versions: Versions,
+    ready: Ready,
+    *,
+    required: int,
+    slices: int,
+    newborn: Sequence[Pod] = (),
+    node: str = "",
+) -> Verdict:
     """Explores ``service`` while ``timeline`` runs over ``pods``.
 
-    ``versions`` are the Services in play after each step that writes them (step 0 is the start); ``required`` is the
-    least number of ready endpoints allowed, ``slices`` how many EndpointSlices the Service has now. ``newborn`` are pods
-    the adversary may let be born: they must not be reachable where neither rotation would reach them.
+    ``required`` is the least number of ready endpoints allowed, ``slices`` how many EndpointSlices the Service has now.
+    ``newborn`` are pods the adversary may let be born: they must not be reachable where neither rotation reaches them.
     """
     key = (service.namespace, service.name)
-    classes = classify(pods, newborn, timeline, versions)
+    classes = classify(pods, newborn, timeline, versions, ready)
     run = Exploration(key, classes, versions, required, slices > 1, frozenset())
     run.allowed = _allowed(run, timeline)
     run.many_slices = slices > 1 or _spans_slices(run, timeline)
@@ -139,32 +152,38 @@ def explore(
 
 
 def classify(
-    pods: Sequence[Pod], newborn: Sequence[Pod], timeline: Timeline,
-    versions: Versions,
-) -> tuple[PodClass, ...]:  # fmt: skip
+    pods: Sequence[Pod], newborn: Sequence[Pod], timeline: Timeline, versions: Versions, ready: Ready
+) -> tuple[PodClass, ...]:
     """The pods that some version of a Service in play can match, grouped by behaviour."""
     selectors = [item.spec.selector or {} for steps in versions.values() for item in steps.values() if item]
     keys = sorted({key for selector in selectors for key in selector})
-    current = {name: next(iter(steps.values())) or _any(steps) for name, steps in versions.items()}
     writes = [(moment.step, moment.labels) for moment in timeline.moments if isinstance(moment, PodWrites)]
-    groups: dict[tuple[object, ...], list[str]] = {}
+    asked = _by_answer(ready)
+    groups: dict[tuple[Trail, frozenset[ServiceKey]], list[str]] = {}
     for pod in pods:
-        trail = [(0, _relevant(pod.labels, keys))]
-        trail.extend((step, _relevant(labels[pod.uid], keys)) for step, labels in writes if pod.uid in labels)
-        ready = frozenset(name for name, item in current.items() if item and counts_as_ready(pod, item))
-        groups.setdefault((tuple(trail), ready), []).append(pod.name)
+        uid = pod.metadata.uid
+        trail = [(0, _relevant(pod.metadata.labels, keys))]
+        for step, labels in writes:
+            if uid in labels:
+                trail.append((step, _relevant(labels[uid], keys)))
+        answers = frozenset(name for uids, names in asked for name in names if uid in uids)
+        groups.setdefault((tuple(trail), answers), []).append(pod.metadata.name)
     for pod in newborn:
         groups.setdefault((((0, _relevant(pod.labels, keys)),), frozenset()), []).append(pod.name)
-    found = [PodClass(trail, ready, tuple(names)) for (trail, ready), names in groups.items()]  # type: ignore[arg-type]
+    found = [PodClass(trail, answers, tuple(names)) for (trail, answers), names in groups.items()]
     return tuple(item for item in found if _ever_matched(item, selectors))
 
 
-def _any(steps: Mapping[int, Service | None]) -> Service | None:
-    return next((item for item in steps.values() if item), None)
+def _by_answer(ready: Ready) -> list[tuple[frozenset[str], list[ServiceKey]]]:
+    """Services that count the very same pods as ready, asked about once."""
+    grouped: dict[int, tuple[frozenset[str], list[ServiceKey]]] = {}
+    for name, uids in ready.items():
+        grouped.setdefault(id(uids), (uids, []))[1].append(name)
+    return list(grouped.values())
 
 
 def _relevant(labels: Labels, keys: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple((key, labels[key]) for key in keys if key in labels)
+    return tuple([(key, labels[key]) for key in keys if key in labels])
 
 
 def _ever_matched(item: PodClass, selectors: Sequence[Mapping[str, str]]) -> bool:

@@ -11,11 +11,18 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step
+from gatekeep.model.record import GATE_LABEL, MANAGED_BY
 from gatekeep.model.selectors import keys_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof.simulate import with_selector
 
 _ELSE = "somebody-else"
+_UID = "/metadata/uid"
+_RESERVED = frozenset({
+    "pod-template-hash", "controller-revision-hash", "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
+})  # fmt: skip
+_RESERVED_PREFIX = "topology.kubernetes.io/"
 
 
 def problems(plan: Plan, snapshot: Snapshot) -> str | None:
@@ -24,11 +31,14 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
     services = dict(snapshot.service_index)
     pods = {pod.uid: pod for pod in snapshot.pods}
     checked: set[tuple[str, str]] = set()
+    bound: dict[str, tuple[str, str]] = {}
     for step in plan.steps:
+        if len({(change.kind, change.namespace, change.name) for change in step.changes}) < len(step.changes):
+            return f"step {step.number} writes one object twice: which write comes last is chance"
         for change in step.changes:
-            if change.kind == "Pod" and (problem := _pod_problem(change, pods, snapshot, checked)):
+            if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, snapshot, checked)):
                 return f"step {step.number}: {problem}"
-            if change.kind == "Service" and (problem := _service_problem(step, change, services)):
+            if change.kind == "Service" and (problem := _service_problem(step, change, services, bound)):
                 return f"step {step.number}: {problem}"
             if change.kind not in ("Pod", "Service"):
                 return f"step {step.number} touches a {change.kind}, which no plan of this version does"
@@ -36,44 +46,60 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
 
 
 def _pod_problem(
-    change: Change, pods: Mapping[str, Pod], snapshot: Snapshot, checked: set[tuple[str, str]]
+    step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot, checked: set[tuple[str, str]]
 ) -> str | None:
     where = f"Pod {change.namespace}/{change.name}"
-    if not _guards_uid(change.patch, change.uid):
-        return f"the patch of {where} has no test of its uid: it would label another pod of that name"
-    rest = tuple(op for op in change.patch if op.path != "/metadata/uid")
-    if problem := _label_problem(rest, tuple(op for op in change.undo if op.path != "/metadata/uid")):
+    if step.action != "Patch":
+        return f"no plan may {step.action.lower()} pods, as {where}"
+    pod = pods.get(change.uid or "")
+    if pod is not None and (pod.namespace, pod.name) != (change.namespace, change.name):
+        return f"the uid {change.uid} is that of {pod.ref}, not of {where}"
+    rest, undo = _behind_uid_test(change.patch, change.uid), _behind_uid_test(change.undo, change.uid)
+    if rest is None or undo is None:
+        word = "patch" if rest is None else "undo"
+        return f"the {word} of {where} does not begin with a test of its uid: it would label another pod of that name"
+    try:
+        problem = _label_problem(rest, undo)
+    except TypeError:  # a list or a map cannot be hashed
+        problem = "holds a value that is no label value"
+    if problem:
         return f"the patch of {where} {problem}"
-    for op in rest:
-        key = patches.tokens_of(op.path)[2]
+    for key in _keys(rest):
         if (change.namespace, key) in checked:
             continue
         checked.add((change.namespace, key))
+        if key in _RESERVED or key.startswith(_RESERVED_PREFIX):
+            return f"the patch of {where} touches the label {key}, by which Kubernetes' own controllers live"
         for workload in snapshot.workloads_in(change.namespace):
             if key in keys_of(workload.spec.selector):
                 return f"the patch of {where} touches the label {key}, by which {workload.ref} selects its pods"
     return None
 
 
-def _guards_uid(patch: Patch, uid: object) -> bool:
-    return any(op.op == "test" and op.path == "/metadata/uid" and op.value == uid for op in patch)
+def _behind_uid_test(patch: Patch, uid: object) -> Patch | None:
+    if not patch or patch[0].op != "test" or patch[0].path != _UID or patch[0].value != uid:
+        return None
+    return patch[1:]
+
+
+@functools.lru_cache(maxsize=1024)
+def _keys(rest: Patch) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(patches.tokens_of(op.path)[2] for op in rest))
 
 
 @functools.lru_cache(maxsize=1024)
 def _label_problem(rest: Patch, undo: Patch) -> str | None:
-    """Pods that are alike share one evaluation."""
+    """Pods that are alike share one evaluation. The undo must be as careful as the patch."""
+    if stray := next((op.path for op in (*rest, *undo) if not _is_label(op.path)), None):
+        return f"may only touch labels, not {stray}"
+    if any(op.op in ("add", "replace") and not isinstance(op.value, str) for op in (*rest, *undo)):
+        return "writes a value that is no label value"
+    if problem := _careless(rest):
+        return problem
+    if problem := _careless(undo):
+        return f"has an undo that {problem}"
     assumed: dict[str, Any] = {op.path: op.value for op in rest if op.op == "test"}
-    for op in rest:
-        if op.op != "test" and op.path not in assumed:
-            return f"writes {op.path} without a test of its old value: it would overwrite another writer"
-    labels = {patches.tokens_of(path)[2]: value for path, value in assumed.items() if value is not None}
-    before = {"metadata": {"labels": labels}}
-    for path, value in assumed.items():
-        key = patches.tokens_of(path)[2]
-        for other in {_ELSE, None} - {value}:
-            changed = {**labels, key: other} if other is not None else {k: v for k, v in labels.items() if k != key}
-            if _applies({"metadata": {"labels": changed}}, rest):
-                return f"does not notice when another writer sets {key} to {other!r}"
+    before = {"metadata": {"labels": _labels_of(assumed)}}
     try:
         if patches.apply(patches.apply(before, rest), undo) != before:
             return "is not taken back by its undo"
@@ -82,14 +108,41 @@ def _label_problem(rest: Patch, undo: Patch) -> str | None:
     return None
 
 
-def _service_problem(step: Step, change: Change, services: dict[tuple[str, str], Service]) -> str | None:
+def _is_label(path: str) -> bool:
+    return path.count("/") == 3 and path.startswith("/metadata/labels/")
+
+
+def _labels_of(assumed: Mapping[str, Any]) -> dict[str, Any]:
+    return {patches.tokens_of(path)[2]: value for path, value in assumed.items() if value is not None}
+
+
+def _careless(rest: Patch) -> str | None:
+    """What the patch would overwrite without noticing."""
+    assumed: dict[str, Any] = {op.path: op.value for op in rest if op.op == "test"}
+    for op in rest:
+        if op.op != "test" and op.path not in assumed:
+            return f"writes {op.path} without a test of its old value: it would overwrite another writer"
+    labels = _labels_of(assumed)
+    for path, value in assumed.items():
+        key = patches.tokens_of(path)[2]
+        for other in {_ELSE, None} - {value}:
+            changed = {**labels, key: other} if other is not None else {k: v for k, v in labels.items() if k != key}
+            if _applies({"metadata": {"labels": changed}}, rest):
+                return f"does not notice when another writer sets {key} to {other!r}"
+    return None
+
+
+def _service_problem(
+    step: Step, change: Change, services: dict[tuple[str, str], Service], bound: dict[str, tuple[str, str]]
+) -> str | None:
     where = f"Service {change.namespace}/{change.name}"
     key = (change.namespace, change.name)
     if step.action == "Create":
         services.pop(key, None)
-        return None
+        bound.update(dict.fromkeys(change.bind or (), key))
+        return None if _is_helper_body(change.object) else f"{where} is to be created, and is no helper of gatekeep"
     if step.action == "Delete":
-        return None if _has_uid_test(change.patch) else f"the deletion of {where} has no test of its uid"
+        return _deletion_problem(where, change, services.get(key), bound)
     live = services.get(key)
     if live is None:
         return f"{where} does not exist"
@@ -97,6 +150,8 @@ def _service_problem(step: Step, change: Change, services: dict[tuple[str, str],
         "metadata": {"uid": live.metadata.uid},
         "spec": {"selector": dict(live.spec.selector or {})},
     }
+    if stray := next((op.path for op in (*change.patch, *change.undo) if not _is_selector(op)), None):
+        return f"the patch of {where} may only touch the selector, not {stray}"
     if _applies({**document, "metadata": {"uid": _ELSE}}, change.patch):
         return f"the patch of {where} has no test of its uid"
     meddled = {**document["spec"]["selector"], _ELSE: "x"}
@@ -111,12 +166,41 @@ def _service_problem(step: Step, change: Change, services: dict[tuple[str, str],
     selector = after["spec"].get("selector")
     if not selector:
         return f"the patch of {where} leaves it without a selector: its endpoints would freeze"
+    if not all(isinstance(value, str) for value in selector.values()):
+        return f"the patch of {where} writes a value that is no label value"
     services[key] = with_selector(live, selector)
     return None
 
 
-def _has_uid_test(patch: tuple[Op, ...]) -> bool:
-    return any(op.op == "test" and op.path == "/metadata/uid" and op.value is not None for op in patch)
+def _is_selector(op: Op) -> bool:
+    return op.path == "/spec/selector" or op.path.startswith("/spec/selector/") or (op.path, op.op) == (_UID, "test")
+
+
+def _is_helper_body(body: Mapping[str, Any] | None) -> bool:
+    """Headless, so that it takes no traffic, and labelled, so that it is found again."""
+    labels = (body or {}).get("metadata", {}).get("labels") or {}
+    spec = (body or {}).get("spec", {})
+    return _are_helper_labels(labels) and spec.get("clusterIP") == "None" and spec.get("type") in (None, "ClusterIP")
+
+
+def _are_helper_labels(labels: Mapping[str, Any]) -> bool:
+    return labels.get(MANAGED_BY) == "gatekeep" and GATE_LABEL in labels
+
+
+def _deletion_problem(
+    where: str, change: Change, live: Service | None, bound: Mapping[str, tuple[str, str]]
+) -> str | None:
+    """A plan deletes what it created, or what another run of gatekeep left."""
+    wanted = next((op.value for op in change.patch if op.op == "test" and op.path == _UID), None)
+    if wanted is None:
+        return f"the deletion of {where} has no test of its uid"
+    if isinstance(wanted, dict):
+        name = wanted.get("$bound")
+        same = name is not None and bound.get(name) == (change.namespace, change.name)
+        return None if same else f"the deletion of {where} relies on {name}, which no step before it binds to it"
+    if live is not None and not _are_helper_labels(live.metadata.labels):
+        return f"{where} is to be deleted, and is no helper of gatekeep"
+    return None
 
 
 def _applies(document: Any, patch: Patch) -> bool:

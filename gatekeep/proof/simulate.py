@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from gatekeep.model import patches
+from gatekeep.model.endpoints import is_terminal
 from gatekeep.model.errors import PatchRejectedError
+from gatekeep.model.matching import in_match
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step, Wait
@@ -22,7 +24,6 @@ from gatekeep.model.snapshot import Snapshot
 Labels = Mapping[str, str]
 ServiceKey = tuple[str, str]
 _UID = "/metadata/uid"
-_LABELS = "/metadata/labels/"
 
 
 class SimulationError(Exception):
@@ -85,8 +86,13 @@ def assumed(plan: Plan, snapshot: Snapshot) -> Snapshot:
 def _assume(change: Change, pods: dict[str, Pod], services: dict[ServiceKey, Service]) -> None:
     if change.kind == "Pod" and change.uid in pods:
         pod = pods[change.uid]
-        edits = {_label_of(op): op.value for op in change.patch if op.op == "test" and op.path.startswith(_LABELS)}
-        if any(pod.labels.get(key) != value for key, value in edits.items()):
+        labels = pod.labels
+        edits = {
+            _label_of(op): op.value
+            for op in change.patch
+            if op.op == "test" and op.path != _UID and labels.get(_label_of(op)) != op.value
+        }
+        if edits:
             kept = {key: value for key, value in pod.labels.items() if key not in edits}
             labels = kept | {key: value for key, value in edits.items() if isinstance(value, str)}
             metadata = msgspec.structs.replace(pod.metadata, labels=labels)
@@ -109,6 +115,7 @@ def replay(plan: Plan, snapshot: Snapshot) -> Timeline:
             moments.append(Barrier(step.number, step.wait))
             continue
         written = _pod_writes(step, pods, labels)
+        written.update(_joining(step, snapshot, labels, written))
         if written:
             labels.update(written)
             moments.append(PodWrites(step.number, written))
@@ -136,22 +143,50 @@ def _pod_writes(step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels
     return written
 
 
+def _joining(
+    step: Step, snapshot: Snapshot, labels: Mapping[str, Labels], written: Mapping[str, Labels]
+) -> dict[str, Labels]:
+    """Pods that the step does not name and that apply labels all the same, because they belong to its match."""
+    match, gate = step.match, gate_of(step)
+    if match is None or gate is None:
+        return {}
+    key, value = gate
+    found: dict[str, Labels] = {}
+    for pod in snapshot.pods_in(match.namespace):
+        live = labels.get(pod.uid, pod.labels)
+        if live.get(key) == value or pod.uid in written or is_terminal(pod):
+            continue
+        if in_match(match, live, snapshot.owner_uids(pod)):
+            found[pod.uid] = {**live, key: value}
+    return found
+
+
+def gate_of(step: Step) -> tuple[str, str] | None:
+    """The label that a step puts on, as apply reads it from the step's own patches."""
+    for change in step.changes:
+        for op in change.patch:
+            if change.kind == "Pod" and op.op in ("add", "replace"):
+                return _label_of(op), op.value
+    return None
+
+
 def labels_after(uid: str, labels: Labels, patch: Patch) -> Labels:
     """The pod's labels after ``patch``. Raises :class:`PatchRejectedError`."""
-    rest = []
-    for op in patch:
-        if op.path == _UID and op.op == "test":
-            if op.value != uid:
-                raise PatchRejectedError(f"test of {_UID}: expected {op.value!r}, found {uid!r}")
+    guards = [op for op in patch if op.path == _UID and op.op == "test"]
+    if any(op.value != uid for op in guards):
+        raise PatchRejectedError(f"test of {_UID}: expected {guards[0].value!r}, found {uid!r}")
+    rest = tuple([op for op in patch if not (op.path == _UID and op.op == "test")])
+    edits = _edits(rest, tuple([labels.get(_label_of(op)) for op in rest]))
+    result = dict(labels)
+    for key, value in edits:
+        if value is None:
+            result.pop(key, None)
         else:
-            rest.append(op)
-    keys = tuple(_label_of(op) for op in rest)
-    edits = _edits(tuple(rest), tuple(labels.get(key) for key in keys))
-    result = {key: value for key, value in labels.items() if edits.get(key, value) is not None}
-    result.update((key, value) for key, value in edits.items() if value is not None)
+            result[key] = value
     return result
 
 
+@functools.lru_cache(maxsize=4096)
 def _label_of(op: Op) -> str:
     tokens = patches.tokens_of(op.path)
     if len(tokens) != 3 or tokens[:2] != ("metadata", "labels"):
@@ -160,12 +195,12 @@ def _label_of(op: Op) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _edits(rest: Patch, live: tuple[str | None, ...]) -> dict[str, str | None]:
+def _edits(rest: Patch, live: tuple[str | None, ...]) -> tuple[tuple[str, str | None], ...]:
     """New values (None = gone) of the touched labels; pods that are alike share one evaluation."""
     keys = [_label_of(op) for op in rest]
     labels = {key: value for key, value in zip(keys, live, strict=True) if value is not None}
     document = patches.apply({"metadata": {"labels": labels}}, rest)
-    return {key: document["metadata"]["labels"].get(key) for key in keys}
+    return tuple((key, document["metadata"]["labels"].get(key)) for key in dict.fromkeys(keys))
 
 
 def _service_writes(step: Step, services: dict[ServiceKey, Service]) -> dict[ServiceKey, Service | None]:

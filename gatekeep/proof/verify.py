@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, counts_as_ready, is_gateable
+from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
+from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import ObjectMeta, Pod, Service
 from gatekeep.model.plan import ExistsWait, Plan, Proof, ServiceForecast
 from gatekeep.model.selectors import matches_map
@@ -39,11 +40,14 @@ def prove(plan: Plan, snapshot: Snapshot, *, exact: bool = True) -> Result:
 
     ``exact`` False allows for pods that came or went since the plan was made; they are not the plan's fault.
     """
-    if problem := _waits_problem(plan):
+    if problem := _shape_problem(plan):
         return _refuted(problem)
-    if problem := guards.problems(plan, simulate.assumed(plan, snapshot)):
+    try:
+        base = simulate.assumed(plan, snapshot)
+    except (PatchRejectedError, TypeError) as error:
+        return _refuted(f"a patch is not one that may be applied to pods: {error}")
+    if problem := guards.problems(plan, base):
         return _refuted(problem)
-    base = simulate.assumed(plan, snapshot)
     try:
         timeline = simulate.replay(plan, base)
     except SimulationError as error:
@@ -98,21 +102,27 @@ def _refuted(reason: str) -> Result:
     return Result(Proof(holds=False, states=0, counter_example=reason), {})
 
 
-def _waits_problem(plan: Plan) -> str | None:
-    for step in plan.steps:
+def _shape_problem(plan: Plan) -> str | None:
+    """Steps are told apart by their numbers, here and on the way, so these must be the order in which they stand."""
+    for number, step in enumerate(plan.steps, 1):
+        if step.number != number:
+            return f"step {step.number} stands where step {number} should"
         if (step.action == "Wait") != (step.wait is not None) or (step.wait and step.changes):
             return f"step {step.number} must be either a wait or a write"
     return None
 
 
 def _claims_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: bool) -> str | None:
-    """The plan must say truly where it starts and where it ends."""
+    """The plan must say truly whom it labels, where it starts and where it ends."""
+    if exact and (problem := _unnamed_problem(plan, snapshot, timeline)):
+        return problem
     for claim in plan.services:
         service = snapshot.service(claim.namespace, claim.name)
         final = timeline.services.get((claim.namespace, claim.name))
         if service is None or final is None:
             return f"Service {claim.namespace}/{claim.name} does not exist"
-        alive = frozenset(pod.name for pod in snapshot.pods_in(claim.namespace) if counts_as_ready(pod, service))
+        ready = snapshot.ready_uids(service)
+        alive = frozenset(pod.name for pod in snapshot.pods_in(claim.namespace) if pod.uid in ready)
         before = _ready_names(service, snapshot, {})
         after = _ready_names(final, snapshot, timeline.labels)
         for word, said, found in (("starts", claim.before, before), ("ends", claim.after, after)):
@@ -121,6 +131,34 @@ def _claims_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact
                     f"the plan says that Service {claim.namespace}/{claim.name} {word} with {len(said)} ready pods, "
                     f"but it {word} with {len(found)}"
                 )
+    return _silence_problem(plan, snapshot, timeline)
+
+
+def _unnamed_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str | None:
+    named = {step.number: {change.uid for change in step.changes} for step in plan.steps if step.match}
+    for moment in timeline.moments:
+        if isinstance(moment, PodWrites) and moment.step in named:
+            others = moment.labels.keys() - named[moment.step]
+            if others:
+                pods = sorted(str(pod.ref) for pod in snapshot.pods if pod.uid in others)
+                return f"step {moment.step} does not name {pods[0]}, which its match would label"
+    return None
+
+
+def _silence_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str | None:
+    """A Service whose rotation the plan changes must be named in it."""
+    named = {(claim.namespace, claim.name) for claim in plan.services}
+    for service in _touched(snapshot, timeline):
+        key = (service.namespace, service.name)
+        final = timeline.services.get(key)
+        if key in named or final is None:
+            continue
+        before, after = (_ready_names(service, snapshot, {}), _ready_names(final, snapshot, timeline.labels))
+        if before != after:
+            return (
+                f"the plan changes the ready pods of Service {key[0]}/{key[1]} from {len(before)} to {len(after)} "
+                "and does not say so"
+            )
     return None
 
 
@@ -135,10 +173,11 @@ def _agrees(
 
 
 def _ready_names(service: Service, snapshot: Snapshot, labels: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    ready = snapshot.ready_uids(service)
     return frozenset(
         pod.name
         for pod in snapshot.pods_in(service.namespace)
-        if matches_map(service.spec.selector, labels.get(pod.uid, pod.labels)) and counts_as_ready(pod, service)
+        if pod.uid in ready and matches_map(service.spec.selector, labels.get(pod.uid, pod.labels))
     )
 
 
@@ -182,27 +221,32 @@ def _explore_one(service: Service, floor: int, snapshot: Snapshot, timeline: Tim
     if versions[service.namespace, service.name][max(versions[service.namespace, service.name])] is None:
         return
     pods = snapshot.pods_in(service.namespace)
-    before, after = _edges(service, versions, pods, timeline)
+    ready = {
+        key: snapshot.ready_uids(item)
+        for key, steps in versions.items()
+        if (item := next((found for found in steps.values() if found), None))
+    }
+    before, after = _edges(service, versions, pods, timeline, ready[service.namespace, service.name])
     required = max(min(len(before), len(after)), min(floor, len(before)))
     slices = _slices(service, snapshot)
     newborn = tuple(_newborn(snapshot, service.namespace))
-    yield explore(service, timeline, pods, versions, required=required, slices=slices, newborn=newborn)
+    yield explore(service, timeline, pods, versions, ready, required=required, slices=slices, newborn=newborn)
     if not _is_local(service):
         return
     for node in sorted({pod.spec.node_name for pod in before}):
         local = [pod for pod in pods if pod.spec.node_name == node]
-        yield explore(service, timeline, local, versions, required=1, slices=slices, node=node)
+        yield explore(service, timeline, local, versions, ready, required=1, slices=slices, node=node)
 
 
 def _edges(
-    service: Service, versions: Versions, pods: Sequence[Pod], timeline: Timeline
+    service: Service, versions: Versions, pods: Sequence[Pod], timeline: Timeline, ready: frozenset[str]
 ) -> tuple[tuple[Pod, ...], tuple[Pod, ...]]:
     steps = versions[service.namespace, service.name]
     final = steps[max(steps)] or service
-    ready = [pod for pod in pods if counts_as_ready(pod, service)]
+    alive = [pod for pod in pods if pod.uid in ready]
     return (
-        tuple(pod for pod in ready if matches_map(service.spec.selector, pod.labels)),
-        tuple(pod for pod in ready if matches_map(final.spec.selector, timeline.labels[pod.uid])),
+        tuple(pod for pod in alive if matches_map(service.spec.selector, pod.labels)),
+        tuple(pod for pod in alive if matches_map(final.spec.selector, timeline.labels[pod.uid])),
     )
 
 

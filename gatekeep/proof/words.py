@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatekeep.proof.explore import PodClass, Violation
+from gatekeep.proof.simulate import ServiceKey
 from gatekeep.proof.streams import Atom
 
 
@@ -30,10 +31,10 @@ def _endpoints(count: int) -> str:
 
 
 def _condition(violation: Violation, classes: Mapping[int, PodClass]) -> str:
-    seen = _atoms(violation.seen, classes)
-    unseen = _atoms(violation.unseen, classes)
+    seen = _atoms(violation.seen, violation.service, classes)
+    unseen = _atoms(violation.unseen, violation.service, classes)
     if violation.mixture:
-        return "if the controller writes one EndpointSlice of the change before the other"
+        return "if the endpoint controller writes one EndpointSlice of the change before the other"
     if seen and unseen:
         return f"if the endpoint controller sees {seen} before {unseen}"
     if seen:
@@ -41,16 +42,12 @@ def _condition(violation: Violation, classes: Mapping[int, PodClass]) -> str:
     return "as the plan begins"
 
 
-def _atoms(atoms: Sequence[Atom], classes: Mapping[int, PodClass]) -> str:
-    """The last thing of each stream, which is what matters: everything before it follows from order."""
+def _atoms(atoms: Sequence[Atom], service: ServiceKey, classes: Mapping[int, PodClass]) -> str:
+    """What was seen of the pods and of the Service itself; its helpers only mark places in the stream."""
     pods = [part for _, part in atoms if isinstance(part, int)]
-    services = [part for _, part in atoms if isinstance(part, tuple)]
-    parts = []
-    if services:
-        namespace, name = services[-1]
-        parts.append(f"the change of Service {namespace}/{name}")
+    parts = [f"the selector of Service {service[0]}/{service[1]}"] if any(p == service for _, p in atoms) else []
     if pods:
-        names = [name for number in dict.fromkeys(pods) for name in classes[number].names]
+        names = sorted(name for number in dict.fromkeys(pods) for name in classes[number].names)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        parts.append(f"the label of pod {sorted(names)[0]}{more}")
+        parts.append(f"the label of pod {names[0]}{more}")
     return " and ".join(parts)

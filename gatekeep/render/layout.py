@@ -76,9 +76,9 @@ def some(names: Sequence[str], limit: int = 12) -> str:
 
 
 def seconds(value: float) -> str:
-    """``0.4s``, ``30s``, ``5m``, ``1m 5s``."""
+    """``0.4s``, ``30s``, ``5m``, ``1m 5s``; whole numbers stay whole."""
     if value < 10:
-        return f"{value:.1f}s" if value != int(value) else f"{int(value)}s"
+        return f"{value}s" if isinstance(value, int) else f"{value:.1f}s"
     minutes, rest = divmod(round(value), 60)
     if not minutes:
         return f"{rest}s"

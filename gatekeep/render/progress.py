@@ -17,7 +17,6 @@ from gatekeep.model.events import (
 )
 from gatekeep.model.plan import Step
 from gatekeep.render.layout import counted, seconds, some
-from gatekeep.render.steps import LOOKS
 from gatekeep.render.style import Style, columns
 from gatekeep.render.words import lines_of
 
@@ -39,20 +38,24 @@ class Progress:
         self._clock = clock
         self._step: Step | None = None
         self._total = 0
+        self._started = 0.0
         self._last = 0.0
         self._ready: dict[str, int] = {}
+        self._told: dict[str, int] = {}
         self._shown = False
 
     def __call__(self, event: Event) -> None:
         """Tells about one event."""
         match event:
             case StepStarted(step=step, total=total):
-                self._step, self._total, self._last = step, total, self._clock()
-                self._update("", at_once=self._in_place)
+                self._step, self._total = step, total
+                self._started = self._last = self._clock()
+                if self._in_place:
+                    self._replace(self._headline("…", ""))
             case StepProgress(done=done, total=total):
                 self._update(f"{done:,} of {total:,} written")
             case WaitProgress(seen=seen, expected=expected, seconds=passed):
-                self._update(f"{seen:,} of {expected:,} pods seen, {seconds(passed)}")
+                self._update(f"{seen:,} of {expected:,} pods seen", passed)
             case StepFinished():
                 self._finish(event)
             case ReadyEndpoints(namespace=namespace, service=service, ready=ready):
@@ -60,41 +63,44 @@ class Progress:
             case Note(message=message):
                 self._line(f"  {self._style.text('·')} {self._style.text(message)}")
 
-    def _update(self, state: str, *, at_once: bool = False) -> None:
+    def _update(self, detail: str, passed: float | None = None) -> None:
         now = self._clock()
-        if not at_once and now - self._last < (REFRESH if self._in_place else CALM):
+        if now - self._last < (REFRESH if self._in_place else CALM):
             return
         self._last = now
-        text = self._headline(self._style.text(state or "…"))
+        text = self._headline("…", seconds(float(now - self._started if passed is None else passed)), detail)
         if self._in_place:
-            self._write(CLEAR + self._painted(_cut(text, self._style.width - 1)))
-            self._shown = True
+            self._replace(text)
         else:
             self._line(self._painted(text))
 
     def _finish(self, event: StepFinished) -> None:
-        symbol = self._style.text("✔")
-        tail = [symbol, seconds(event.seconds), *(f"{name} {ready:,} ready" for name, ready in self._ready.items())]
-        self._line(self._painted(self._headline(self._style.text("  ".join(tail)))))
+        news = [f"{name} {ready:,} ready" for name, ready in self._ready.items() if self._told.get(name) != ready]
+        self._told.update(self._ready)
+        self._line(self._painted(self._headline("✔", seconds(float(event.seconds)), ", ".join(news))))
         for words, names in (("gone, skipped", event.skipped), ("born since the plan, done too", event.added)):
             if names:
                 text = f"{counted(len(names), 'pod')} {words}: {some(names)}"
                 self._line(f"  {self._style.text('·')} {self._style.text(text)}")
 
-    def _headline(self, state: str) -> str:
+    def _headline(self, mark: str, passed: str, detail: str = "") -> str:
+        """``[3/6] ✔   0.4s  ? Service shop/rng: …  shop/rng 6 ready``: what is the same for all steps lines up."""
         if self._step is None:
-            return state
+            return detail
         first, *others = lines_of(self._step)
         more = f" (and {counted(len(others), 'other change')})" if others else ""
-        digits = len(str(self._total))
-        number = f"[{self._step.number:>{digits}}/{self._total}]"
+        number = f"[{self._step.number:>{len(str(self._total))}}/{self._total}]"
+        state = f"{self._style.text(mark):<{1 if self._style.unicode else 3}} {passed:>6}"
         what = self._style.text(f"{first.objects}: {first.change}{more}")
-        return f"{number} {first.symbol} {what}  {state}"
+        return f"{number} {state}  {first.symbol} {what}  {self._style.text(detail)}".rstrip()
 
     def _painted(self, text: str) -> str:
-        """Colours the symbol; last of all, because colour codes would count as columns."""
-        head, mark, rest = text.partition("] ")
-        return f"{head}{mark}{self._style.paint(rest[:1], LOOKS.get(rest[:1], ''))}{rest[1:]}"
+        """Colours the mark of a step that is done; last of all, because colour codes would count as columns."""
+        return text.replace("] ✔", f"] {self._style.paint('✔', 'green')}", 1)
+
+    def _replace(self, text: str) -> None:
+        self._write(CLEAR + self._painted(_cut(text, self._style.width - 1)))
+        self._shown = True
 
     def _line(self, text: str) -> None:
         self._write((CLEAR if self._shown else "") + text + "\n")

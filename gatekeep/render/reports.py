@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gatekeep.model.outcomes import GateStatus, Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.render.layout import Cell, counted, paragraph, seconds, some, table
 from gatekeep.render.style import Style
 from gatekeep.render.text import short_id, verdict_text
 
 if TYPE_CHECKING:
-    from gatekeep.operations.apply import Outcome
-    from gatekeep.operations.status import GateStatus
     from gatekeep.operations.verify import Verification
 
 
@@ -60,21 +59,9 @@ def status_text(gates: Sequence[GateStatus], style: Style) -> str:
     """One row for each gate, then what drifted."""
     if not gates:
         return "no gates\n"
-    heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "STAGE", "READY", "OUT", "LAST RUN")
+    heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "READY", "OUT", "LAST RUN")
     rows = [tuple(Cell(text, "dim") for text in heads)]
-    for gate in gates:
-        values = (
-            gate.namespace,
-            gate.name,
-            gate.gate,
-            some(gate.services, 3),
-            gate.strategy,
-            gate.stage or "-",
-            f"{gate.members_ready}/{gate.members_total}",
-            str(gate.candidates - gate.members_total),
-            gate.last_run or "-",
-        )
-        rows.append(tuple(Cell(style.text(value)) for value in values))
+    rows.extend(tuple(Cell(style.text(value)) for value in _gate_row(gate)) for gate in gates)
     lines = table(rows, style, indent="")
     for gate in gates:
         for text in gate.drift:
@@ -84,3 +71,17 @@ def status_text(gates: Sequence[GateStatus], style: Style) -> str:
             )
             lines.extend([mark + wrapped[0][1:], *wrapped[1:]])
     return "\n".join(lines) + "\n"
+
+
+def _gate_row(gate: GateStatus) -> tuple[str, ...]:
+    """READY is ready of all pods in rotation, OUT the pods that the Service would have without its gate."""
+    return (
+        gate.namespace,
+        gate.name,
+        gate.gate,
+        some(gate.services, 3),
+        gate.strategy,
+        f"{gate.members_ready}/{gate.members_total}",
+        str(gate.candidates - gate.members_total),
+        f"{gate.stage}: {gate.last_run}" if gate.last_run else gate.stage,
+    )

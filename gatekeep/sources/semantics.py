@@ -119,7 +119,7 @@ def _selector(selector: LabelSelector, node: Node | None, file: str) -> Iterator
     for index, term in enumerate(selector.match_expressions):
         place = position(at(node, "matchExpressions", index) or MapNode({}, 1, 1), file)
         for problem in selector_problems(LabelSelector(match_expressions=(term,))):
-            yield Problem(place, problem, "In and NotIn need values; Exists and DoesNotExist have none")
+            yield Problem(place, problem, "write it as the selector of a Deployment is written")
 
 
 def unbuilt_kind(kind: str, built: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gatekeep.cluster.embedded.informer import Informer
-from gatekeep.cluster.embedded.store import Object, Store, Stored, controller_uid
+from gatekeep.cluster.embedded.store import Object, Store, Stored
 from gatekeep.model.endpoints import is_ready, is_terminal
 from gatekeep.model.selectors import matches
 
@@ -24,7 +24,7 @@ def claim(store: Store, pods: Informer, workload: Stored) -> list[Stored]:
     for pod in pods.list(workload.ref.namespace):
         if not is_active(pod):
             continue
-        owner = controller_uid(pod)
+        owner = pod.controller_uid
         fits = matches(workload.typed.spec.selector, pod.labels) and _name_fits(workload, pod)
         if owner == workload.uid and not fits:
             _own(store, pod, workload, owned=False)
@@ -54,6 +54,8 @@ def owner_reference(workload: Stored) -> Object:
 
 def surplus(pods: Iterable[Stored], count: int) -> list[Stored]:
     """The ``count`` pods to delete first: unscheduled, not running, not ready, cheap, doubled up on a node, newest."""
+    if count <= 0:
+        return []
     found = list(pods)
     nodes = Counter(pod.typed.spec.node_name for pod in found)
 
@@ -96,7 +98,7 @@ def _name_fits(workload: Stored, pod: Stored) -> bool:
 def _own(store: Store, seen: Stored, workload: Stored, *, owned: bool) -> None:
     """Adopts or releases a pod, unless it is gone or somebody else's meanwhile."""
     pod = store.find(seen.ref)
-    if pod is None or pod.uid != seen.uid or (controller_uid(pod) is not None) == owned:
+    if pod is None or pod.uid != seen.uid or (pod.controller_uid is not None) == owned:
         return
     others = [owner for owner in pod.meta.get("ownerReferences") or () if owner["uid"] != workload.uid]
     owners = [*others, owner_reference(workload)] if owned else others

@@ -18,7 +18,7 @@ from gatekeep.cluster.embedded.garbage import GarbageCollector
 from gatekeep.cluster.embedded.hooks import Hooks, WriteHook
 from gatekeep.cluster.embedded.informer import Informer
 from gatekeep.cluster.embedded.kubelet import Kubelet, conditions
-from gatekeep.cluster.embedded.loading import load
+from gatekeep.cluster.embedded.loading import load, put
 from gatekeep.cluster.embedded.managed import TRACKED_KINDS, recorded
 from gatekeep.cluster.embedded.mirroring import MirroringController
 from gatekeep.cluster.embedded.observer import EmbeddedSliceWatch, Moment, SliceObserver
@@ -193,9 +193,12 @@ class EmbeddedCluster:
             return self._observer.history(namespace, service)
 
     def add(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Another writer brings an object as it stands, status included (a pod with an address is running already)."""
+        """Another writer brings an object as it stands, status included (a pod with an address is running already).
+
+        Raises :class:`InvalidInputError` for what no API server would hold, or a name that is taken.
+        """
         with self.clock.lock:
-            return _copy(load(self._store, (data,), self._addresses)[0])
+            return _copy(put(self._store, data, self._addresses))
 
     def edit(self, ref: ObjectRef, change: Change, *, manager: str = "kubectl-edit") -> dict[str, Any]:
         """Another writer changes an object, status included: ``change`` is given a copy to work on."""

@@ -10,9 +10,10 @@ import random
 from collections import deque
 
 from gatekeep.cluster.embedded.clock import VirtualClock
+from gatekeep.cluster.embedded.entries import ZONE_LABEL
 from gatekeep.cluster.embedded.informer import Informer
-from gatekeep.cluster.embedded.slices import ZONE_LABEL, Backends, SliceWrite, reconcile
-from gatekeep.cluster.embedded.store import Event, Store, Stored, clone
+from gatekeep.cluster.embedded.slices import Backends, SliceWrite, reconcile
+from gatekeep.cluster.embedded.store import Event, Store, clone
 from gatekeep.model.endpoints import CONTROLLER, MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
 from gatekeep.model.objects import ObjectRef, Service
 from gatekeep.model.selectors import matches_map
@@ -46,8 +47,10 @@ class EndpointController:
     def settle(self) -> None:
         """Brings all slices up to date at once, as if the controller had been running for long."""
         for stored in self._store.list("Service"):
-            for write in self._writes(stored.typed):
-                self._apply(write)
+            service: Service = stored.typed
+            if is_gateable(service):
+                for write in self._writes(service, self._backends(service)):
+                    self._apply(write)
 
     def _on_pod(self, event: Event) -> None:
         versions = [stored for stored in (event.old, event.new) if stored is not None]
@@ -74,23 +77,25 @@ class EndpointController:
         if stored is None:
             return
         service: Service = stored.typed
-        if service.spec.type == "ExternalName" or not service.spec.selector:
+        if not is_gateable(service):
             return
         self._running.add(key)
-        self._write_next(key, deque(self._writes(service)))
-        if self._lacks_node(service):
-            self._retry(key)
-        else:
+        backends = self._backends(service)
+        self._write_next(key, deque(self._writes(service, backends)))
+        if all(pod.spec.node_name in backends.zones or not pod.spec.node_name for pod in backends.pods):
             self._failures.pop(key, None)
+        else:
+            self._retry(key)
 
-    def _writes(self, service: Service) -> tuple[SliceWrite, ...]:
-        if not is_gateable(service):
-            return ()
+    def _backends(self, service: Service) -> Backends:
         zones = {node.ref.name: node.labels.get(ZONE_LABEL, "") for node in self._store.list("Node")}
+        pods = self._pods.list(service.namespace)
+        return Backends([pod.typed for pod in pods if matches_map(service.spec.selector, pod.labels)], zones)
+
+    def _writes(self, service: Service, backends: Backends) -> tuple[SliceWrite, ...]:
         selected = {SERVICE_NAME_LABEL: service.name, MANAGED_BY_LABEL: CONTROLLER}
         existing = [stored.data for stored in self._store.list("EndpointSlice", service.namespace, selected)]
-        pods = [pod.typed for pod in self._backends(service)]
-        return reconcile(service, Backends(pods, zones), existing, self._rng)
+        return reconcile(service, backends, existing, self._rng)
 
     def _write_next(self, key: Key, writes: deque[SliceWrite]) -> None:
         if writes:
@@ -105,10 +110,10 @@ class EndpointController:
     def _apply(self, write: SliceWrite) -> None:
         """One API write. A slice or Service that is gone meanwhile is left to the garbage collector."""
         meta = write.slice["metadata"]
-        owner = ObjectRef("Service", meta["namespace"], meta["labels"][SERVICE_NAME_LABEL])
-        if self._store.find(owner) is None:
-            return
         if write.verb == "create":
+            owner = self._store.find(ObjectRef("Service", meta["namespace"], meta["labels"][SERVICE_NAME_LABEL]))
+            if owner is None or owner.uid != meta["ownerReferences"][0]["uid"]:
+                return
             self._store.create("EndpointSlice", {**clone(write.slice), "metadata": {**clone(meta), "generation": 1}})
             return
         stored = self._store.find(ObjectRef("EndpointSlice", meta["namespace"], meta["name"]))
@@ -123,15 +128,6 @@ class EndpointController:
                 "generation": stored.meta.get("generation", 0) + 1,
             }
             self._store.update(stored, {**clone(write.slice), "metadata": metadata})
-
-    def _backends(self, service: Service) -> list[Stored]:
-        pods = self._pods.list(service.namespace)
-        return [pod for pod in pods if matches_map(service.spec.selector, pod.labels)]
-
-    def _lacks_node(self, service: Service) -> bool:
-        known = {node.ref.name for node in self._store.list("Node")}
-        names = {pod.typed.spec.node_name for pod in self._backends(service)}
-        return bool(names - known - {""})
 
     def _retry(self, key: Key) -> None:
         """A pod whose Node is unknown is left out for now, and the sync tried again after 1, 2, 4, … seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeep.cluster.embedded.claims import owner_reference
-from gatekeep.cluster.embedded.store import Object, Store, Stored, clone, controller_uid
+from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
 
 REVISION_HASH = "controller-revision-hash"
 TEMPLATE_GENERATION = "pod-template-generation"
@@ -45,13 +45,13 @@ def _added_labels(store: Store, workload: Stored, name: str) -> dict[str, str]:
 def _revision(store: Store, workload: Stored) -> dict[str, str]:
     """The current revision's hash: of the newest ControllerRevision, or as a sibling pod has it."""
     namespace = workload.ref.namespace
-    revisions = [item for item in store.list("ControllerRevision", namespace) if controller_uid(item) == workload.uid]
+    revisions = [item for item in store.list("ControllerRevision", namespace) if item.controller_uid == workload.uid]
     if revisions:
         newest = max(revisions, key=lambda item: int(item.data.get("revision", 0)))
         value = newest.ref.name if workload.kind == "StatefulSet" else newest.labels.get(REVISION_HASH)
     else:
         value = (workload.data.get("status") or {}).get("updateRevision")
     if value is None:
-        siblings = (pod for pod in store.list("Pod", namespace) if controller_uid(pod) == workload.uid)
+        siblings = (pod for pod in store.list("Pod", namespace) if pod.controller_uid == workload.uid)
         value = next((pod.labels[REVISION_HASH] for pod in siblings if REVISION_HASH in pod.labels), None)
     return {REVISION_HASH: str(value)} if value else {}

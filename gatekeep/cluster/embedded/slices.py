@@ -13,16 +13,22 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from gatekeep.cluster.embedded.entries import (
+    EndpointKey,
+    PortKey,
+    address_types,
+    endpoint_key,
+    endpoint_of,
+    new_slice,
+    owned_by,
+    port_key,
+    ports_of,
+    slice_labels,
+    with_null,
+)
 from gatekeep.cluster.embedded.store import Object
-from gatekeep.model.endpoints import CONTROLLER, MANAGED_BY_LABEL, SERVICE_NAME_LABEL, SLICE_CAPACITY, published
+from gatekeep.model.endpoints import SLICE_CAPACITY, published
 from gatekeep.model.objects import Pod, Service
-
-HEADLESS_LABEL = "service.kubernetes.io/headless"
-ZONE_LABEL = "topology.kubernetes.io/zone"
-_RESERVED = frozenset({SERVICE_NAME_LABEL, MANAGED_BY_LABEL, HEADLESS_LABEL})
-
-PortKey = tuple[tuple[Any, ...], ...]
-EndpointKey = tuple[Any, ...]
 
 
 class SliceWrite(NamedTuple):
@@ -64,24 +70,14 @@ def reconcile(
     return (*writes, *stale)
 
 
-def address_types(service: Service) -> tuple[str, ...]:
-    """The address families a Service has slices for (``getAddressTypesForService``)."""
-    spec = service.spec
-    if spec.ip_families:
-        return spec.ip_families
-    if spec.cluster_ip and spec.cluster_ip != "None":
-        return ("IPv6",) if ":" in spec.cluster_ip else ("IPv4",)
-    return ("IPv4", "IPv6")
-
-
 def _reconcile_family(
     service: Service, backends: Backends, existing: list[Object], family: str, rng: random.Random
 ) -> list[SliceWrite]:
     writes = _Writes()
     by_ports: dict[PortKey, list[Object]] = {}
     for item in existing:
-        if _owned_by(item, service):
-            by_ports.setdefault(_port_key(item["ports"]), []).append(item)
+        if owned_by(item, service):
+            by_ports.setdefault(port_key(item["ports"]), []).append(item)
         else:
             writes.delete.append(item)
     wanted, ports = _desired(service, backends, family)
@@ -102,26 +98,21 @@ def _desired(
     wanted: dict[PortKey, dict[EndpointKey, Object]] = {}
     ports: dict[PortKey, list[Object]] = {}
     one_family = msgspec.structs.replace(service, spec=msgspec.structs.replace(service.spec, ip_families=()))
+    named = any(isinstance(port.target_port, str) for port in service.spec.ports)
+    found: list[Object] | None = None
     for pod in backends.pods:
         conditions = published(pod, one_family)
         if conditions is None:
             continue
-        found = _ports_of(service, pod)
-        key = _port_key(found)
+        if found is None or named:
+            found = ports_of(service, pod)
+            key = port_key(found)
         group = wanted.setdefault(key, {})
         ports[key] = found
-        addresses = _addresses(pod, family)
-        if not addresses or (pod.spec.node_name not in backends.zones and not service.spec.publish_not_ready_addresses):
-            continue
-        endpoint = {
-            "addresses": addresses,
-            "conditions": conditions._asdict(),
-            "nodeName": pod.spec.node_name,
-            "targetRef": {"kind": "Pod", "name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
-        }
-        if backends.zones.get(pod.spec.node_name):
-            endpoint["zone"] = backends.zones[pod.spec.node_name]
-        group[_endpoint_key(endpoint)] = endpoint
+        if pod.spec.node_name in backends.zones or service.spec.publish_not_ready_addresses:
+            endpoint = endpoint_of(pod, conditions, family, backends.zones.get(pod.spec.node_name, ""))
+            if endpoint["addresses"]:
+                group[endpoint_key(endpoint)] = endpoint
     return wanted, ports
 
 
@@ -160,14 +151,18 @@ def _reconcile_ports(
 def _kept(service: Service, item: Object, left: dict[EndpointKey, Object]) -> tuple[str, Object]:
     """What becomes of a slice, and the slice with the endpoints that stay; those are taken out of ``left``."""
     listed = item["endpoints"] or []
-    kept = [left.pop(key) for key in map(_endpoint_key, listed) if key in left]
+    kept = [left.pop(key) for key in map(endpoint_key, listed) if key in left]
     labels = slice_labels(service)
-    same = kept == [{key: value for key, value in endpoint.items() if key != "hints"} for endpoint in listed]
+    same = kept == [_without_hints(endpoint) for endpoint in listed]
     if same and labels == (item["metadata"].get("labels") or {}):
         return "keep", item
     if not kept and listed:
         return "delete", item
     return "update", {**item, "metadata": {**item["metadata"], "labels": labels}, "endpoints": kept}
+
+
+def _without_hints(endpoint: Object) -> Object:
+    return {key: value for key, value in endpoint.items() if key != "hints"} if "hints" in endpoint else endpoint
 
 
 def _slice_to_fill(slices: Iterable[Object], count: int) -> Object | None:
@@ -191,7 +186,7 @@ def _keep_placeholder(service: Service, family: str, existing: Sequence[Object],
     placeholder = new_slice(service, family, [])
     if len(writes.delete) == 1:
         only = writes.delete[0]
-        same = not only["endpoints"] and not only["ports"] and _owned_by(only, service)
+        same = not only["endpoints"] and not only["ports"] and owned_by(only, service)
         if same and only["metadata"].get("labels") == placeholder["metadata"]["labels"]:
             writes.delete.clear()
             return
@@ -202,90 +197,16 @@ def _finalized(service: Service, writes: _Writes) -> list[SliceWrite]:
     """Creates, updates, deletes, in that order; a slice to delete is reused for one to create (``finalize``)."""
     deletes: list[Object] = []
     for item in writes.delete:
-        if writes.create and _owned_by(item, service):
+        if writes.create and owned_by(item, service):
             new = writes.create.pop()
             writes.update.append({**new, "metadata": {**item["metadata"], "labels": new["metadata"]["labels"]}})
         else:
             deletes.append(item)
     return [
-        *(SliceWrite("create", _with_null(item)) for item in writes.create),
-        *(SliceWrite("update", _with_null(item)) for item in writes.update),
+        *(SliceWrite("create", with_null(item)) for item in writes.create),
+        *(SliceWrite("update", with_null(item)) for item in writes.update),
         *(SliceWrite("delete", item) for item in deletes),
     ]
-
-
-def new_slice(service: Service, family: str, ports: list[Object]) -> Object:
-    """An EndpointSlice without endpoints and without a name (``newEndpointSlice``)."""
-    owner = {"apiVersion": "v1", "kind": "Service", "name": service.name, "uid": service.metadata.uid}
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": f"{service.name}-",
-            "namespace": service.namespace,
-            "labels": slice_labels(service),
-            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
-        },
-        "addressType": family,
-        "endpoints": [],
-        "ports": ports,
-    }
-
-
-def slice_labels(service: Service) -> dict[str, str]:
-    """The Service's own labels and the controller's (``setEndpointSliceLabels``)."""
-    labels = {key: value for key, value in service.metadata.labels.items() if key not in _RESERVED}
-    if service.spec.cluster_ip in ("", "None"):
-        labels[HEADLESS_LABEL] = ""
-    return {**labels, SERVICE_NAME_LABEL: service.name, MANAGED_BY_LABEL: CONTROLLER}
-
-
-def _ports_of(service: Service, pod: Pod) -> list[Object]:
-    """The Service's ports as this pod serves them; a port that the pod lacks is left out (``getEndpointPorts``)."""
-    found: list[Object] = []
-    for port in service.spec.ports:
-        target = port.port if port.target_port is None else port.target_port
-        number = _named_port(pod, target, port.protocol) if isinstance(target, str) else target
-        if number is None:
-            continue
-        entry: Object = {"name": port.name, "port": number, "protocol": port.protocol}
-        if port.app_protocol is not None:
-            entry["appProtocol"] = port.app_protocol
-        found.append(entry)
-    return found
-
-
-def _named_port(pod: Pod, name: str, protocol: str) -> int | None:
-    ports = (port for container in pod.spec.containers for port in container.ports)
-    return next((port.container_port for port in ports if port.name == name and port.protocol == protocol), None)
-
-
-def _addresses(pod: Pod, family: str) -> list[str]:
-    found = [address.ip for address in pod.status.pod_ips] or [pod.status.pod_ip]
-    return [ip for ip in found if (":" in ip) == (family == "IPv6")]
-
-
-def _endpoint_key(endpoint: Mapping[str, Any]) -> EndpointKey:
-    """Which endpoints are the same one (``hashEndpoint``)."""
-    target = endpoint.get("targetRef") or {}
-    return (*sorted(endpoint["addresses"]), target.get("namespace"), target.get("name"))
-
-
-def _port_key(ports: Iterable[Mapping[str, Any]] | None) -> PortKey:
-    return tuple(
-        sorted(
-            tuple(str(port.get(name)) for name in ("name", "port", "protocol", "appProtocol")) for port in ports or ()
-        )
-    )
-
-
-def _owned_by(item: Mapping[str, Any], service: Service) -> bool:
-    return any(owner["uid"] == service.metadata.uid for owner in item["metadata"].get("ownerReferences") or ())
-
-
-def _with_null(item: Object) -> Object:
-    """The API writes an empty list of endpoints or ports as null."""
-    return {**item, "endpoints": item["endpoints"] or None, "ports": item["ports"] or None}
 
 
 def _shuffled(items: Iterable[Any], rng: random.Random) -> list[Any]:

@@ -38,14 +38,9 @@ class Stored:
         self.kind = kind
         self.data = data
         self.revision = revision
+        self.meta: Object = data["metadata"]
 
-    @property
-    def meta(self) -> Object:
-        """The object's metadata."""
-        found: Object = self.data["metadata"]
-        return found
-
-    @property
+    @cached_property
     def ref(self) -> ObjectRef:
         """Which object this is."""
         return ObjectRef(self.kind, self.meta.get("namespace", ""), self.meta["name"])
@@ -55,7 +50,13 @@ class Stored:
         """The object's uid."""
         return str(self.meta["uid"])
 
-    @property
+    @cached_property
+    def controller_uid(self) -> str | None:
+        """The uid of the one owner that controls it, as ``metav1.GetControllerOf``; None for an orphan."""
+        owners: Iterable[Object] = self.meta.get("ownerReferences") or ()
+        return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)
+
+    @cached_property
     def labels(self) -> Mapping[str, str]:
         """The object's labels; empty when it has none."""
         return self.meta.get("labels") or {}
@@ -159,9 +160,3 @@ def clone(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [clone(item) for item in value]
     return value
-
-
-def controller_uid(stored: Stored) -> str | None:
-    """The uid of the one owner that controls the object, as ``metav1.GetControllerOf``; None for an orphan."""
-    owners: Iterable[Object] = stored.meta.get("ownerReferences") or ()
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)

@@ -14,7 +14,7 @@ from gatekeep.cluster.embedded.clock import VirtualClock
 from gatekeep.cluster.embedded.informer import Informer
 from gatekeep.cluster.embedded.podmaker import pod_of
 from gatekeep.cluster.embedded.status import workload_status
-from gatekeep.cluster.embedded.store import WORKLOADS, Event, Object, Store, Stored, controller_uid
+from gatekeep.cluster.embedded.store import WORKLOADS, Event, Object, Store, Stored
 from gatekeep.cluster.embedded.tolerations import runs_on
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.selectors import matches
@@ -62,7 +62,7 @@ class WorkloadControllers:
         for pod in (event.old, event.new):
             if pod is not None:
                 self._enqueue_owner(pod)
-        if event.new is not None and controller_uid(event.new) is None:
+        if event.new is not None and event.new.controller_uid is None:
             for kind in self._syncs:
                 for workload in self._store.list(kind, event.new.ref.namespace):
                     if matches(workload.typed.spec.selector, event.new.labels):
@@ -100,7 +100,7 @@ class WorkloadControllers:
         wanted = _replicas(workload)
         for _ in range(wanted - len(owned)):
             self._store.create("Pod", pod_of(self._store, workload))
-        for pod in surplus(owned, max(0, len(owned) - wanted)):
+        for pod in surplus(owned, len(owned) - wanted):
             self._delete(pod)
 
     def _one_per_node(self, workload: Stored, owned: list[Stored]) -> None:
@@ -151,7 +151,7 @@ class WorkloadControllers:
 
     def _replica_sets(self, deployment: Stored) -> list[Stored]:
         sets = self._store.list("ReplicaSet", deployment.ref.namespace)
-        return [item for item in sets if controller_uid(item) == deployment.uid]
+        return [item for item in sets if item.controller_uid == deployment.uid]
 
     def _write_status(self, workload: Stored, owned: list[Stored]) -> None:
         current = self._store.find(workload.ref)
