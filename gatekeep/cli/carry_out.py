@@ -88,16 +88,19 @@ def apply_with_progress(
 
     to = stream or sys.stderr
     listener = Progress(to, style_for(to), in_place=is_terminal(to))
-    with stop_requests() as stop:
-        return apply_plan(
-            cluster,
-            verified,
-            identity=identity(),
-            run_id=new_run_id(cluster),
-            listener=listener,
-            lock_timeout=lock_timeout,
-            stop=stop,
-        )
+    try:
+        with stop_requests() as stop:
+            return apply_plan(
+                cluster,
+                verified,
+                identity=identity(),
+                run_id=new_run_id(cluster),
+                listener=listener,
+                lock_timeout=lock_timeout,
+                stop=stop,
+            )
+    finally:
+        listener.end()
 
 
 def new_run_id(cluster: Cluster) -> str:

@@ -114,7 +114,10 @@ def _usage(error: click.ClickException) -> int:
         to_stderr(error.format_message() + "\n")
         return EXIT_USAGE
     context = getattr(error, "ctx", None)
-    say("error", error.format_message(), f"see: {context.command_path} --help" if context is not None else "")
+    message = error.format_message().rstrip(".")
+    say(
+        "error", message[:1].lower() + message[1:], f"see: {context.command_path} --help" if context is not None else ""
+    )
     return EXIT_USAGE if isinstance(error, click.UsageError) else EXIT_GENERAL
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gatekeep.cli import options
 from gatekeep.cli.options import OutputFlags
+
+if TYPE_CHECKING:
+    from gatekeep.render.findings import LintItem
+    from gatekeep.sources.problems import Problem
 
 
 @options.command("lint", "gatekeep lint -f policies")
@@ -13,24 +19,26 @@ def command(output: OutputFlags, filenames: tuple[str, ...]) -> int:
     """Invalid documents are findings here, not failures: all of them are listed, and the exit code is 1."""
     from gatekeep.cli import session
     from gatekeep.cli.output import emit, style_of
-    from gatekeep.model.plan import Finding
     from gatekeep.render.documents import lint_json
-    from gatekeep.render.findings import lint_text
+    from gatekeep.render.findings import LintItem, lint_text
     from gatekeep.sources.problems import DocumentErrors
 
     try:
         repository = session.policies(filenames, full_paths=True)
-        count, findings = len(repository.policies), repository.findings
+        count, items = len(repository.policies), [LintItem(finding) for finding in repository.findings]
     except DocumentErrors as error:
-        count = 0
-        findings = tuple(
-            Finding(
-                "error", "invalid-document", problem.message, file=problem.position.file, line=problem.position.line
-            )
-            for problem in error.problems
-        )
+        count, items = 0, [_item(problem) for problem in error.problems]
     if output.format == "json":
-        emit(lint_json(findings, count), output)
+        emit(lint_json(items, count), output)
     else:
-        emit(lint_text(findings, count, style_of(output)), output)
-    return int(any(finding.severity == "error" for finding in findings))
+        emit(lint_text(items, count, style_of(output)), output)
+    return int(any(item.finding.severity == "error" for item in items))
+
+
+def _item(problem: Problem) -> LintItem:
+    from gatekeep.model.plan import Finding
+    from gatekeep.render.findings import LintItem
+
+    place = problem.position
+    finding = Finding("error", "invalid-document", problem.message, file=place.file, line=place.line)
+    return LintItem(finding, place.column, problem.hint)

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from gatekeep.model.plan import API_VERSION, Finding, Plan, to_json
+from gatekeep.model.plan import API_VERSION, Plan, to_json
 from gatekeep.render.escape import escape_json
+from gatekeep.render.findings import LintItem, lint_counts
 
 
 def plan_json(plan: Plan) -> str:
@@ -23,11 +24,13 @@ def report_json(kind: str, fields: Mapping[str, Any]) -> str:
     return escape_json(json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2) + "\n")
 
 
-def lint_json(findings: Sequence[Finding], policies: int) -> str:
+def lint_json(items: Sequence[LintItem], policies: int) -> str:
     """A ``LintReport``: the findings in order, and how many there are of each severity."""
-    counts = {"errors": "error", "warnings": "warning", "notes": "info"}
-    tally = {name: sum(item.severity == severity for item in findings) for name, severity in counts.items()}
-    return report_json("LintReport", {"findings": findings, "policies": policies, **tally})
+    findings = []
+    for item in items:
+        more = {"column": item.column, "hint": item.hint}
+        findings.append(plain(item.finding) | {name: value for name, value in more.items() if value})
+    return report_json("LintReport", {"findings": findings, "policies": policies, **lint_counts(items)})
 
 
 def plain(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gatekeep.model.plan import Finding, Severity
 from gatekeep.render.layout import counted, paragraph
@@ -31,24 +32,38 @@ def _finding(finding: Finding, style: Style) -> list[str]:
     return lines
 
 
-def lint_text(findings: Iterable[Finding], policies: int, style: Style) -> str:
+class LintItem(NamedTuple):
+    """A finding about a file, with the column where one is known (else 0) and what to do."""
+
+    finding: Finding
+    column: int = 0
+    hint: str = ""
+
+
+def lint_text(items: Sequence[LintItem], policies: int, style: Style) -> str:
     """``file:line:column: severity: message`` a line, as editors and CI systems parse it, and a summary."""
-    lines: list[str] = []
-    counts = {"error": 0, "warning": 0, "info": 0}
-    for finding in findings:
-        counts[finding.severity] += 1
-        lines.append(_located(finding, style))
-    tally = ", ".join(
-        [counted(counts["error"], "error"), counted(counts["warning"], "warning")]
-        + ([counted(counts["info"], "note")] if counts["info"] else [])
-    )
-    symbol, look = ("✘", "red") if counts["error"] else ("✔", "green")
-    summary = f"{style.paint(style.text(symbol), 'bold', look)} {counted(policies, 'policy', 'policies')}: {tally}"
-    return "\n".join([*lines, summary]) + "\n"
+    counts = lint_counts(items)
+    tally = [counted(counts["errors"], "error"), counted(counts["warnings"], "warning")]
+    if counts["notes"]:
+        tally.append(counted(counts["notes"], "note"))
+    symbol, look = ("✘", "red") if counts["errors"] else ("✔", "green")
+    found = f"{counted(policies, 'policy', 'policies')}: " if not counts["errors"] else ""
+    summary = f"{style.paint(style.text(symbol), 'bold', look)} {found}{', '.join(tally)}"
+    return "\n".join([*(_located(item, style) for item in items), summary]) + "\n"
 
 
-def _located(finding: Finding, style: Style) -> str:
-    place = ":".join([finding.file, *([str(finding.line)] if finding.line else [])]) or finding.object
-    severity = style.paint(finding.severity, "bold", LOOKS[finding.severity])
+def lint_counts(items: Sequence[LintItem]) -> dict[str, int]:
+    """How many items there are of each severity."""
+    names: dict[str, Severity] = {"errors": "error", "warnings": "warning", "notes": "info"}
+    return {name: sum(item.finding.severity == severity for item in items) for name, severity in names.items()}
+
+
+def _located(item: LintItem, style: Style) -> str:
+    finding = item.finding
+    numbers = [str(number) for number in (finding.line, item.column) if number]
+    place = ":".join([finding.file or finding.object, *numbers])
     head = f"{style.text(place)}: " if place else ""
-    return f"{head}{severity}: {style.text(finding.message)} {style.paint(f'[{style.text(finding.rule)}]', 'dim')}"
+    severity = style.paint(finding.severity, "bold", LOOKS[finding.severity])
+    hint = f" {style.text(f'→ {item.hint}')}" if item.hint else ""
+    rule = style.paint(f"[{style.text(finding.rule)}]", "dim")
+    return f"{head}{severity}: {style.text(finding.message)}{hint}  {rule}"

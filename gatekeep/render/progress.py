@@ -63,6 +63,12 @@ class Progress:
             case Note(message=message):
                 self._line(f"  {self._style.text('·')} {self._style.text(message)}")
 
+    def end(self) -> None:
+        """Leaves the line that is being updated, when a step ends in an error: what follows begins a line."""
+        if self._shown:
+            self._write("\n")
+            self._shown = False
+
     def _update(self, detail: str, passed: float | None = None) -> None:
         now = self._clock()
         if now - self._last < (REFRESH if self._in_place else CALM):

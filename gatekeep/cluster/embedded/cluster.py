@@ -26,7 +26,7 @@ from gatekeep.cluster.embedded.reading import read_snapshot
 from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
 from gatekeep.cluster.embedded.workloads import WorkloadControllers
 from gatekeep.cluster.protocol import FIELD_MANAGER
-from gatekeep.model.errors import AlreadyExistsError, NotFoundError, PatchRejectedError
+from gatekeep.model.errors import AlreadyExistsError, GatekeepError, NotFoundError, PatchRejectedError
 from gatekeep.model.objects import ObjectRef, Pod
 from gatekeep.model.patches import Patch, apply
 from gatekeep.model.plan import Access
@@ -96,8 +96,8 @@ class EmbeddedCluster:
             return replace(self._identity, uid=namespace.uid)
 
     def snapshot(self, namespaces: Sequence[str]) -> Snapshot:
-        """Everything gatekeep looks at. Kinds that may not be listed are ``missing``, but pods, Services and slices:
-        without those it raises :class:`ForbiddenError`."""
+        """Everything gatekeep looks at. Nodes, ConfigMaps and the kube-system Namespace may be ``missing``; any other
+        kind that may not be listed raises :class:`ForbiddenError`."""
         with self.clock.lock:
             return read_snapshot(self._store, self.identity(), namespaces, self.may)
 
@@ -122,7 +122,7 @@ class EmbeddedCluster:
     def create(
         self, kind: str, namespace: str, body: Mapping[str, Any], *, manager: str = FIELD_MANAGER
     ) -> dict[str, Any]:
-        """Creates an object. Raises :class:`AlreadyExistsError`, and :class:`PatchRejectedError` for an invalid one."""
+        """Creates an object. Raises :class:`AlreadyExistsError`, and :class:`RefusedError` for an invalid one."""
         meta = body.get("metadata") or {}
         ref = ObjectRef(kind, namespace, meta.get("name") or f"{meta.get('generateName', '')}x")
         with self.clock.lock, self._write("create", ref):
@@ -137,12 +137,13 @@ class EmbeddedCluster:
     def patch(self, ref: ObjectRef, patch: Patch, *, manager: str = FIELD_MANAGER) -> dict[str, Any]:
         """Applies a JSON Patch as the API server does; a patch that changes nothing leaves the resourceVersion alone.
 
-        Raises :class:`PatchRejectedError` (422, 409; 413 for more than 10,000 operations) and :class:`NotFoundError`.
+        Raises :class:`PatchRejectedError` (422, 409), :class:`NotFoundError`, and :class:`GatekeepError` for another
+        name (400) or more than 10,000 operations (413).
         """
         with self.clock.lock, self._write("patch", ref):
             stored = self._find(ref)
             if len(patch) > MAX_OPERATIONS:
-                raise PatchRejectedError(
+                raise GatekeepError(
                     f"expected at most {MAX_OPERATIONS} operations (HTTP 413), found {len(patch)}", where=str(ref)
                 )
             return _copy(self._replace(stored, _applied(stored, patch), manager))

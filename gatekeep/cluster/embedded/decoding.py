@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gatekeep.cluster.embedded.store import TYPES, WORKLOADS, Object, clone
-from gatekeep.model.errors import PatchRejectedError
+from gatekeep.model.errors import GatekeepError, PatchRejectedError, RefusedError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.selectors import LabelSelector, key_problems, matches, selector_problems, value_problems
 
@@ -30,7 +30,7 @@ _PLAIN: Mapping[str, tuple[Path, ...]] = {
     **dict.fromkeys(WORKLOADS, ((*_TEMPLATE, "annotations"),)),
 }
 _WITH_STATUS = frozenset({"Pod", "Service", "Node", *WORKLOADS})
-_IMMUTABLE = ("uid", "name", "namespace", "creationTimestamp")
+_IMMUTABLE = ("uid", "creationTimestamp")
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -53,13 +53,16 @@ def decoded(ref: ObjectRef, data: Any) -> Object:
 def created(ref: ObjectRef, data: Any) -> Object:
     """The object to store when a client creates ``data``; its status and uid are the server's to give.
 
-    Raises :class:`PatchRejectedError` (422) for an invalid one.
+    Raises :class:`RefusedError` (422) for an invalid one.
     """
-    new = decoded(ref, data)
-    if "resourceVersion" in new["metadata"]:
-        raise _invalid(ref, "metadata.resourceVersion", "resourceVersion should not be set on objects to be created")
-    if ref.kind == "Service" and not _SERVICE_NAME.fullmatch(ref.name):
-        raise _invalid(ref, "metadata.name", f"Invalid value: {ref.name!r}: a DNS label of at most 63 characters")
+    try:
+        new = decoded(ref, data)
+        if "resourceVersion" in new["metadata"]:
+            raise _invalid(ref, "metadata.resourceVersion", "should not be set on objects to be created")
+        if ref.kind == "Service" and not _SERVICE_NAME.fullmatch(ref.name):
+            raise _invalid(ref, "metadata.name", f"Invalid value: {ref.name!r}: a DNS label of at most 63 characters")
+    except PatchRejectedError as error:
+        raise RefusedError(error.message, where=error.where) from error
     for key in ("uid", "creationTimestamp", "generation", "managedFields", "deletionTimestamp"):
         new["metadata"].pop(key, None)
     if ref.kind in _WITH_STATUS:
@@ -70,7 +73,8 @@ def created(ref: ObjectRef, data: Any) -> Object:
 def updated(ref: ObjectRef, old: Object, data: Any, *, status: bool = False) -> Object:
     """The object to store when a client turns ``old`` into ``data``; without ``status`` that stays as it was.
 
-    Raises :class:`PatchRejectedError` for an invalid or immutable field (422) or another resourceVersion (409).
+    Raises :class:`PatchRejectedError` for an invalid or immutable field (422) or another resourceVersion (409), and
+    :class:`GatekeepError` for another name (400).
     """
     new = decoded(ref, data)
     _check_immutable(ref, old, new)
@@ -163,6 +167,11 @@ def _check_selector(ref: ObjectRef, data: Object) -> None:
 
 
 def _check_immutable(ref: ObjectRef, old: Object, new: Object) -> None:
+    for key in ("name", "namespace"):
+        if new["metadata"].get(key, "") != old["metadata"].get(key, ""):
+            raise GatekeepError(
+                f"the {key} of the object does not match the {key} on the URL (HTTP 400)", where=str(ref)
+            )
     for key in _IMMUTABLE:
         if new["metadata"].get(key) != old["metadata"].get(key):
             raise _invalid(ref, f"metadata.{key}", f"Invalid value: {new['metadata'].get(key)!r}: field is immutable")

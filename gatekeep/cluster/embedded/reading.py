@@ -6,32 +6,33 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatekeep.cluster.embedded.access import access_to, refused
-from gatekeep.cluster.embedded.store import WORKLOADS, Store
+from gatekeep.cluster.embedded.store import WORKLOADS, Store, Stored
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model.plan import Access
 from gatekeep.model.record import MANAGED_BY
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
-REQUIRED = ("Pod", "Service", "EndpointSlice")
-"""Kinds without which there is nothing to plan with."""
+OPTIONAL = ("Node", "ConfigMap")
+"""Kinds that a snapshot may lack; without the others there is nothing to plan with."""
 
 
 def read_snapshot(
     store: Store, identity: ClusterIdentity, namespaces: Sequence[str], may: Callable[[Access], bool]
 ) -> Snapshot:
-    """Every kind, listed in ``namespaces`` (none given means all). Raises :class:`ForbiddenError`, see ``REQUIRED``."""
-    missing: set[str] = set()
+    """Every kind, listed in ``namespaces`` (none given means all). Raises :class:`ForbiddenError`, see ``OPTIONAL``."""
+    missing: set[str] = set() if identity.uid else {"namespaces"}
 
     def listed(kind: str, selector: Mapping[str, str] | None = None) -> Iterable[Any]:
         places = (namespaces or ("",)) if RESOURCES[kind].namespaced else ("",)
-        for access in (access_to("list", kind, place) for place in places):
+        found: list[Stored] = []
+        for place in dict.fromkeys(places):
+            access = access_to("list", kind, place)
             if may(access):
-                continue
-            if kind in REQUIRED:
+                found += store.list(kind, place, selector)
+            elif kind in OPTIONAL:
+                missing.add(RESOURCES[kind].plural)
+            else:
                 raise refused(access)
-            missing.add(RESOURCES[kind].plural)
-            return ()
-        found = [stored for place in dict.fromkeys(places) for stored in store.list(kind, place, selector)]
         return tuple(stored.typed for stored in sorted(found, key=lambda stored: stored.ref))
 
     return Snapshot(

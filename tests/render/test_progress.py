@@ -1,0 +1,101 @@
+"""Progress: one line a step, calm in a log, in place on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from gatekeep.model.events import Note, ReadyEndpoints, StepFinished, StepProgress, StepStarted, WaitProgress
+from gatekeep.render.progress import Progress
+from gatekeep.render.style import Style
+from tests.render.samples import sample
+
+STEPS = sample().steps
+
+
+class Clock:
+    """Time that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def progress(*, in_place: bool = False, width: int = 100) -> tuple[Progress, io.StringIO, Clock]:
+    stream, clock = io.StringIO(), Clock()
+    return Progress(stream, Style(width=width), in_place=in_place, clock=clock), stream, clock
+
+
+def test_a_short_step_is_one_line() -> None:
+    tell, stream, clock = progress()
+    tell(StepStarted(STEPS[0], 6))
+    clock.now = 0.5
+    tell(StepProgress(1, 2, 3))
+    tell(ReadyEndpoints("shop", "rng", 3))
+    tell(StepFinished(1, 0.5))
+    assert stream.getvalue() == "[1/6] ✔   0.5s  + 3 pods of shop: + active=yes  shop/rng 3 ready\n"
+
+
+def test_a_long_wait_has_at_most_one_line_a_second() -> None:
+    tell, stream, clock = progress()
+    tell(StepStarted(STEPS[2], 6))
+    for tenth in range(35):
+        clock.now = tenth / 10
+        tell(WaitProgress(3, 1, 3, clock.now))
+    tell(StepFinished(3, 3.5))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0] == (
+        "[3/6] …   1.0s  ? Service shop/rng-shadow: slices hold exactly 3 ready pods (5m)  1 of 3 pods seen"
+    )
+    assert lines[-1].startswith("[3/6] ✔   3.5s  ?")
+
+
+def test_on_a_terminal_the_line_is_replaced() -> None:
+    tell, stream, clock = progress(in_place=True)
+    tell(StepStarted(STEPS[0], 6))
+    clock.now = 0.2
+    tell(StepProgress(1, 2, 3))
+    tell(StepFinished(1, 0.2))
+    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().split("\r\x1b[2K")[1:] == [
+        "[1/6] …         + 3 pods of shop: + active=yes",
+        "[1/6] …   0.2s  + 3 pods of shop: + active=yes  2 of 3 written",
+        "[1/6] ✔   0.2s  + 3 pods of shop: + active=yes\n",
+    ]
+
+
+def test_a_line_that_is_replaced_never_wraps() -> None:
+    tell, stream, _ = progress(in_place=True, width=40)
+    tell(StepStarted(STEPS[2], 6))
+    assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 39
+
+
+def test_an_error_begins_its_own_line() -> None:
+    tell, stream, _ = progress(in_place=True)
+    tell(StepStarted(STEPS[0], 6))
+    tell.end()
+    tell.end()
+    assert stream.getvalue().endswith("active=yes\n")
+
+
+def test_skipped_and_added_pods_are_named() -> None:
+    tell, stream, _ = progress()
+    tell(StepStarted(STEPS[0], 6))
+    tell(StepFinished(1, 0.0, skipped=("rng-a",), added=("rng-x", "rng-y")))
+    assert "  · 1 pod gone, skipped: rng-a\n" in stream.getvalue()
+    assert "  · 2 pods born since the plan, done too: rng-x, rng-y\n" in stream.getvalue()
+
+
+def test_notes_are_harmless() -> None:
+    tell, stream, _ = progress()
+    tell(Note("waiting for \x1b[2J"))
+    assert stream.getvalue() == "  · waiting for \\x1b[2J\n"
+
+
+def test_a_closed_stderr_does_not_stop_an_apply() -> None:
+    tell, stream, _ = progress()
+    stream.close()
+    tell(StepStarted(STEPS[0], 6))
+    tell(StepFinished(1, 2.0))
