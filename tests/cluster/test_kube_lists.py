@@ -1,0 +1,176 @@
+"""Lists on a real socket: paging, expiry, what may be missing, and what reaches the snapshot."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+
+from gatekeep.model.errors import ForbiddenError, UnreachableError
+from tests.cluster.kube_server import ApiServer, Reply, Seen, api_server, client, listed, named, status
+
+PODS = "/api/v1/namespaces/shop/pods"
+EMPTY = [
+    "/api/v1/namespaces/shop/services",
+    "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+    "/apis/apps/v1/namespaces/shop/deployments",
+    "/apis/apps/v1/namespaces/shop/replicasets",
+    "/apis/apps/v1/namespaces/shop/daemonsets",
+    "/apis/apps/v1/namespaces/shop/statefulsets",
+    "/api/v1/nodes",
+    "/api/v1/namespaces/shop/configmaps",
+]
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with api_server() as running:
+        running.on("GET", PODS, listed())
+        for path in EMPTY:
+            running.on("GET", path, listed())
+        running.on(
+            "GET", "/api/v1/namespaces/kube-system", Reply({"kind": "Namespace", "metadata": {"uid": "cluster-1"}})
+        )
+        running.on("GET", "/version", Reply({"gitVersion": "v1.36.3"}))
+        yield running
+
+
+def test_pages_are_followed_to_the_end(server: ApiServer) -> None:
+    server.on("GET", PODS, listed(named("a"), more="t1"), listed(named("b"), more="t2"), listed(named("c")))
+    with client(server) as cluster:
+        pods = cluster.list_pods("shop", {"app": "rng", "active": "yes"})
+    assert [pod.name for pod in pods] == ["a", "b", "c"]
+    asked = [seen.query for seen in server.asked(PODS)]
+    assert [query.get("continue") for query in asked] == [None, "t1", "t2"]
+    assert {query["labelSelector"] for query in asked} == {"active=yes,app=rng"}
+    assert {query["limit"] for query in asked} == {"2000"}
+    assert not any("resourceVersion" in query for query in asked), "a list from the cache may be old"
+
+
+def test_an_expired_list_starts_over(server: ApiServer) -> None:
+    gone = status(410, "The provided continue parameter is too old", "Expired")
+    server.on("GET", PODS, listed(named("old"), more="t1"), gone, listed(named("a"), more="t2"), listed(named("b")))
+    with client(server) as cluster:
+        assert [pod.name for pod in cluster.list_pods("shop")] == ["a", "b"]
+
+
+def test_a_list_that_expires_again_and_again_is_asked_for_at_once(server: ApiServer) -> None:
+    def answer(seen: Seen) -> Reply:
+        query = seen.query
+        if "limit" not in query:
+            return listed(named("all"))
+        return status(410, "too old", "Expired") if "continue" in query else listed(named("a"), more="t")
+
+    server.on("GET", PODS, answer)
+    with client(server) as cluster:
+        assert [pod.name for pod in cluster.list_pods("shop")] == ["all"]
+
+
+def test_pods_of_a_long_list_share_equal_parts(server: ApiServer) -> None:
+    def pod(name: str) -> dict[str, object]:
+        return named(name, status={"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+
+    server.on("GET", PODS, listed(pod("a"), more="t"), listed(pod("b")))
+    with client(server) as cluster:
+        first, second = cluster.list_pods("shop")
+    assert first.status.conditions is second.status.conditions
+    assert (first.name, second.name, first.uid) == ("a", "b", "uid-a")
+
+
+def test_a_cut_page_is_read_again(server: ApiServer) -> None:
+    whole = listed(named("a"), named("b"))
+    server.on("GET", PODS, Reply(whole.body, cut=40), whole)
+    with client(server) as cluster:
+        assert len(cluster.list_pods("shop")) == 2
+
+
+def test_null_items_are_none(server: ApiServer) -> None:
+    server.on("GET", PODS, Reply({"metadata": {}, "items": None}))
+    with client(server) as cluster:
+        assert cluster.list_pods("shop") == ()
+
+
+def test_a_page_of_a_portal_is_no_answer(server: ApiServer) -> None:
+    server.on("GET", PODS, Reply(b"<html>Log in to the guest network</html>"))
+    with client(server) as cluster, pytest.raises(UnreachableError, match="no Kubernetes answer"):
+        cluster.list_pods("shop")
+
+
+def test_a_snapshot_lists_every_kind_once(server: ApiServer) -> None:
+    server.on("GET", PODS, listed(named("rng-1")))
+    server.on("GET", EMPTY[2], listed(named("rng", spec={"replicas": 2, "paused": True})))
+    server.on("GET", EMPTY[4], listed(named("hasher")))
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop", "shop"])
+        cluster.snapshot(["shop"])
+    assert [(item.kind, item.name, item.spec.replicas) for item in found.workloads] == [
+        ("Deployment", "rng", 2),
+        ("DaemonSet", "hasher", None),
+    ]
+    assert (found.identity.uid, found.identity.version, found.missing) == ("cluster-1", "v1.36.3", frozenset())
+    assert [len(server.asked(path)) for path in (PODS, *EMPTY, "/version")] == [2] * 9 + [1]
+    assert server.asked(EMPTY[-1])[0].query["labelSelector"] == "app.kubernetes.io/managed-by=gatekeep"
+
+
+def test_without_namespaces_everything_is_listed(server: ApiServer) -> None:
+    for path in EMPTY:
+        server.on("GET", path.replace("/namespaces/shop", ""), listed())
+    server.on("GET", "/api/v1/pods", listed(named("a", "x"), named("b", "y")))
+    with client(server) as cluster:
+        assert [pod.namespace for pod in cluster.snapshot([]).pods] == ["x", "y"]
+
+
+def test_optional_kinds_may_be_forbidden(server: ApiServer) -> None:
+    refused = status(403, 'nodes is forbidden: User "jane" cannot list resource "nodes"', "Forbidden")
+    for path in (EMPTY[6], EMPTY[7], "/api/v1/namespaces/kube-system", "/version"):
+        server.on("GET", path, refused)
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop"])
+    assert found.missing == {"nodes", "configmaps", "namespaces", "version"}
+    assert found.identity.uid is None
+
+
+@pytest.mark.parametrize("path", [PODS, *EMPTY[:6]])
+def test_required_kinds_may_not(server: ApiServer, path: str) -> None:
+    server.on("GET", path, status(403, "no", "Forbidden"))
+    plural = path.rpartition("/")[2]
+    with client(server) as cluster, pytest.raises(ForbiddenError, match=f"may not list {plural} in namespace shop"):
+        cluster.snapshot(["shop"])
+
+
+def test_plain_objects_say_what_they_are(server: ApiServer) -> None:
+    server.on("GET", EMPTY[2], listed(named("rng")))
+    with client(server) as cluster:
+        (found,) = cluster.list_objects("Deployment", "shop", {})
+    assert (found["apiVersion"], found["kind"], found["metadata"]["name"]) == ("apps/v1", "Deployment", "rng")
+
+
+def test_raw_objects_report_what_is_missing(server: ApiServer) -> None:
+    server.on("GET", PODS, listed(named("a", spec={"hostNetwork": True})))
+    server.on("GET", EMPTY[0], status(403, "no", "Forbidden"))
+    reported: dict[str, str] = {}
+    with client(server) as cluster:
+        found = list(cluster.raw_objects(["shop"], reported.__setitem__))
+    assert [(item["kind"], item["metadata"].get("name")) for item in found] == [("Pod", "a"), ("Namespace", None)]
+    assert found[0]["spec"] == {"hostNetwork": True}
+    assert set(reported) == {
+        "services",
+        "controllerrevisions",
+        "horizontalpodautoscalers",
+        "poddisruptionbudgets",
+        "networkpolicies",
+    }
+
+
+def test_compression_is_not_asked_for_on_loopback(server: ApiServer) -> None:
+    with client(server) as cluster:
+        cluster.list_pods("shop")
+    assert "gzip" not in server.asked(PODS)[0].headers.get("Accept-Encoding", "")
+
+
+def test_a_compressed_answer_is_read(server: ApiServer) -> None:
+    packed = gzip.compress(listed(named("a")).payload())
+    server.on("GET", PODS, Reply(packed, headers={"Content-Encoding": "gzip"}))
+    with client(server) as cluster:
+        assert len(cluster.list_pods("shop")) == 1

@@ -1,0 +1,38 @@
+"""The contract suite on the embedded cluster, with idle and with slow controllers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gatekeep.cluster.embedded import EmbeddedCluster
+from gatekeep.model.objects import ObjectRef
+from tests.builders import cluster
+from tests.contract.suite import CASES, Site
+
+NAMESPACE = "contract"
+
+
+@pytest.fixture(params=[(0.0, 0.0), (0.7, 0.0), (0.0, 0.7)], ids=["idle", "slow-pods", "slow-services"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Three nodes, an empty namespace, and another one with pods that nobody may see in it."""
+    pods, services = request.param
+    builder = cluster("other").nodes(3).service("rng", {"app": "rng"}).pods("other-1", labels={"app": "rng"})
+    target = builder.namespace(NAMESPACE).embedded(pod_lag=pods, service_lag=services)
+    return Site(target, NAMESPACE, lambda name, status: write_status(target, name, status))
+
+
+def write_status(target: EmbeddedCluster, name: str, status: Mapping[str, Any]) -> None:
+    """Merges into a pod's status, as a kubelet does."""
+
+    def change(pod: dict[str, Any]) -> None:
+        pod["status"] = {**pod["status"], **status}
+
+    target.edit(ObjectRef("Pod", NAMESPACE, name), change, manager="kubelet")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_contract(case: str, site: Site) -> None:
+    CASES[case](site)
