@@ -81,11 +81,18 @@ def retirement(snapshot: Snapshot, name: str = "rng") -> Plan:
     return plan_retirement(GateName(NAMESPACE, name), snapshot)
 
 
-def record(policy: TrafficGate, *, pending: Sequence[Gate] = (), kept: Sequence[str] = (), **run: str) -> Record:
+def record(
+    policy: TrafficGate,
+    *,
+    gate: Gate | None = None,
+    pending: Sequence[Gate] = (),
+    kept: Sequence[str] = (),
+    **run: str,
+) -> Record:
     """What gatekeep remembers once ``policy`` was applied; ``run`` changes the last run."""
     last = Run(**{"id": "1", "plan": "sha256:0", "started": APPLIED, "by": "ci", "outcome": "done",
                   "ended": APPLIED, **run})  # fmt: skip
-    return Record(policy=policy, gate=policy.gate, pending=tuple(pending), kept=tuple(kept), runs=(last,))
+    return Record(policy=policy, gate=gate or policy.gate, pending=tuple(pending), kept=tuple(kept), runs=(last,))
 
 
 def remembering(snapshot: Snapshot, *records: Record) -> Snapshot:

@@ -94,4 +94,6 @@ def _apply_saved(
         return carry_out.show_and_stop(document, output, writing)
     with session.opened(access) as cluster:
         verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
+        if document.writes:
+            carry_out.announce(document, cluster)
         return carry_out.carry_out(cluster, document, verified, output, writing)

@@ -16,10 +16,11 @@ from gatekeep.cli.signals import stop_requests
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.render.documents import plain, report_json
+from gatekeep.render.layout import counted
 from gatekeep.render.progress import Progress
 from gatekeep.render.reports import outcome_text
 from gatekeep.render.style import is_terminal, style_for
-from gatekeep.render.text import plan_text
+from gatekeep.render.text import plan_text, short_id
 
 if TYPE_CHECKING:
     from gatekeep.cluster.protocol import Cluster
@@ -59,10 +60,19 @@ def approved(plan: Plan, output: OutputFlags, writing: WriteFlags) -> bool:
         show(plan, output)
     elif plan.writes and not writing.yes:
         to_stderr(plan_text(plan, error_style()))
-    if not plan.writes or writing.yes:
+    if not plan.writes:
+        return True
+    if writing.yes:
+        to_stderr("\n")
         return True
     to_stderr("\nApply this plan? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def announce(plan: Plan, cluster: Cluster) -> None:
+    """Which plan goes to which cluster, before anything is written: nobody was asked."""
+    server = cluster.identity().server or "the cluster"
+    say("note", f"applying plan {short_id(plan.id)} ({counted(len(plan.steps), 'step')}) to {server}")
 
 
 def carry_out(cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: OutputFlags, writing: WriteFlags) -> int:
@@ -70,7 +80,7 @@ def carry_out(cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: Outp
     outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
     if output.format == "json":
         emit(outcome_json(outcome, plan), output)
-    else:
+    elif plan.writes or outcome.wrote or output.path:
         emit(outcome_text(outcome, plan, style_of(output)), output)
     return CHANGES if writing.detailed and outcome.wrote else 0
 

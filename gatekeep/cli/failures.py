@@ -110,9 +110,6 @@ def usage(message: str, hint: str = "") -> UsageError:
 def _usage(error: click.ClickException) -> int:
     import click
 
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        to_stderr(error.format_message() + "\n")
-        return EXIT_USAGE
     context = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".")
     say(

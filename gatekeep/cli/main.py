@@ -22,8 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gatekeep import __version__
 
         return _say(f"gatekeep {__version__}\n")
-    from gatekeep.cli.failures import guarded
+    from gatekeep.cli.failures import EXIT_USAGE, guarded, to_stderr
 
+    if not given:
+        from gatekeep.cli.catalog import help_text
+
+        to_stderr(help_text(program_name()))
+        return EXIT_USAGE
     return guarded(lambda: _run(given))
 
 

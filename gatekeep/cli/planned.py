@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatekeep.cli.durations import timestamp
 from gatekeep.cli.failures import say, usage
-from gatekeep.cli.options import OutputFlags, SourceFlags
+from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 from gatekeep.cli.output import emit, style_of
 from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan
 from gatekeep.model.record import GateName
@@ -20,6 +19,14 @@ if TYPE_CHECKING:
     from gatekeep.model.snapshot import Snapshot
     from gatekeep.sources.policies import Repository
 
+_WHICH_CLUSTER = {
+    "kubeconfig": "--kubeconfig",
+    "context": "--context",
+    "cluster": "--cluster",
+    "user": "--user",
+    "server": "--server",
+    "as_user": "--as",
+}
 CHANGES = 2
 REFUSED = 4
 
@@ -102,9 +109,18 @@ def say_written(plan: Plan, path: str, next_step: str) -> None:
     say("note", f"plan {short_id(plan.id)} written to {path}: {outline}", next_step)
 
 
-def apply_command(filenames: Sequence[str], output: OutputFlags) -> str:
-    """What to run next, ready to be copied."""
+def apply_command(policies: SourceFlags, access: ClusterFlags, output: OutputFlags) -> str:
+    """What to run next, ready to be copied: the same policies or the saved plan, on the same cluster."""
+    words = ["gatekeep", "apply"]
     if output.format == "json" and output.path:
-        return f"gatekeep apply {shlex.quote(output.path)}"
-    named = "" if tuple(filenames) == ("policies",) else "".join(f" -f {shlex.quote(name)}" for name in filenames)
-    return f"gatekeep apply{named}"
+        words.append(output.path)
+    else:
+        if policies.filenames != ("policies",):
+            words.extend(word for name in policies.filenames for word in ("-f", name))
+        if policies.namespace:
+            words.extend(["-n", policies.namespace])
+    for name, flag in _WHICH_CLUSTER.items():
+        if value := getattr(access, name):
+            words.extend([flag, value])
+    words.extend(word for group in access.as_groups for word in ("--as-group", group))
+    return shlex.join(words)

@@ -64,12 +64,11 @@ def policies(filenames: Sequence[str], *, full_paths: bool = False) -> Repositor
 def namespaces_of(repository: Repository, namespace: str | None) -> tuple[str, ...]:
     """The namespaces that the policies speak of, narrowed by ``-n``. Raises when none is left."""
     found = tuple(sorted({item.policy.namespace for item in repository.policies}))
-    if namespace is None:
-        return found
-    if namespace not in found:
-        known = f"they are for: {', '.join(found)}" if found else "there are none"
-        raise usage(f"no policy is for namespace {namespace}", known)
-    return (namespace,)
+    if not found:
+        raise usage("no policy was found", "name a folder with policies: -f FOLDER; gatekeep lint says what it reads")
+    if namespace is not None and namespace not in found:
+        raise usage(f"no policy is for namespace {namespace}", f"they are for: {', '.join(found)}")
+    return found if namespace is None else (namespace,)
 
 
 def saved_plan(path: str) -> Plan:

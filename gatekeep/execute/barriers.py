@@ -6,9 +6,8 @@ change of leader between a barrier and the switch that relies on it repeats the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gatekeep.execute.context import Context
+from gatekeep.execute.labels import refuse_meddling
 from gatekeep.model.endpoints import (
     CONTROLLER,
     MANAGED_BY_LABEL,
@@ -16,7 +15,7 @@ from gatekeep.model.endpoints import (
     is_ready,
     ready_in_slices,
 )
-from gatekeep.model.errors import ForbiddenError, GatekeepError, NotFoundError
+from gatekeep.model.errors import ForbiddenError, GatekeepError, NotFoundError, RefusedError
 from gatekeep.model.events import WaitProgress
 from gatekeep.model.objects import EndpointSlice, ObjectRef, Pod, Service
 from gatekeep.model.plan import EndpointsWait, ExistsWait, Step
@@ -44,7 +43,7 @@ def wait_for(context: Context, step: Step) -> None:
 def leader(context: Context) -> str | None:
     """Who leads kube-controller-manager, and since which transition; None where that may not be read."""
     try:
-        spec = context.cluster.get(_LEADER).get("spec") or {}
+        spec = context.get(_LEADER).get("spec") or {}
     except (NotFoundError, ForbiddenError):
         return None
     return f"{spec.get('holderIdentity')}#{spec.get('leaseTransitions', 0)}"
@@ -53,9 +52,9 @@ def leader(context: Context) -> str | None:
 def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
     clock = context.cluster.clock
     start = reported = clock.monotonic()
-    service = context.service(wait.namespace, wait.service)
+    service = _selecting(context, wait)
     with context.cluster.watch_slices(wait.namespace, wait.service) as watch:
-        expected, hidden = _listed(context, service, wait.selector)
+        expected, hidden = _listed(context, service, wait)
         listed, slices = clock.monotonic(), _own(watch.current(), service)
         while True:
             seen = ready_in_slices(slices, wait.service, not_ready_uids=hidden)
@@ -70,15 +69,36 @@ def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
             context.check()
             slices = _own(watch.wait(_LOOK_SECONDS), service)
             if clock.monotonic() - listed >= _LOOK_SECONDS:
-                expected, hidden = _listed(context, service, wait.selector)
+                service = _selecting(context, wait)
+                expected, hidden = _listed(context, service, wait)
                 listed = clock.monotonic()
     if any(item.namespace == wait.namespace and item.name == wait.service for item in context.plan.services):
         context.saw(wait.namespace, wait.service, len(seen))
 
 
-def _listed(context: Context, service: Service, selector: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Uids of the ready pods in a list made now, and of those that publishNotReadyAddresses would pass off as ready."""
-    pods = context.cluster.list_pods(service.namespace, selector)
+def _selecting(context: Context, wait: EndpointsWait) -> Service:
+    """The Service of the wait. Raises :class:`RefusedError` when another writer changed its selector."""
+    service = context.service(wait.namespace, wait.service)
+    live = dict(service.spec.selector or {})
+    if live != wait.selector:
+        raise RefusedError(
+            f"somebody else changed the selector while this run was under way: it is {live} now, expected "
+            f"{dict(wait.selector)}",
+            where=str(service.ref),
+            hint="plan again, and look at who writes this Service",
+        )
+    return service
+
+
+def _listed(context: Context, service: Service, wait: EndpointsWait) -> tuple[frozenset[str], frozenset[str]]:
+    """Uids of the ready pods in a list made now, and of those that publishNotReadyAddresses would pass off as ready.
+
+    Whoever is in the list but not in the prediction, or the other way round, came, went, or was changed by another
+    writer; the last stops the run.
+    """
+    pods = context.list_pods(service.namespace, wait.selector)
+    if {pod.name for pod in pods if counts_as_ready(pod, service)} != set(wait.pods):
+        refuse_meddling(context, context.list_pods(service.namespace))
     expected = frozenset(pod.uid for pod in pods if counts_as_ready(pod, service))
     hidden = frozenset(pod.uid for pod in pods if not _serves(pod)) if _publishes_all(service) else frozenset()
     return expected, hidden

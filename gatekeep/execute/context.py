@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import msgspec
 
 from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute.lease import Lock
-from gatekeep.model.errors import GatekeepError, UnreachableError
+from gatekeep.execute.resend import resending
+from gatekeep.model.errors import GatekeepError, NotFoundError
 from gatekeep.model.events import Listener, ReadyEndpoints
 from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
 from gatekeep.model.patches import Op, Patch
@@ -18,8 +20,7 @@ from gatekeep.model.plan import Change, Plan, Step
 Stop = Callable[[], int | None]
 """A signal's number once one has come, else None."""
 
-_RETRIES = 3
-_RETRY_SECONDS = 0.5
+T = TypeVar("T")
 
 
 class StoppedError(GatekeepError):
@@ -32,7 +33,11 @@ class StoppedError(GatekeepError):
 
 @dataclass
 class Context:
-    """One run. ``bound`` holds values that only the cluster could give, by name."""
+    """One run.
+
+    ``bound`` holds values that only the cluster could give, by name; ``helpers`` the uids of the helper Services that
+    may stand ("" while their creation is unanswered); ``written`` the labels as this run left them, by pod uid.
+    """
 
     cluster: Cluster
     plan: Plan
@@ -45,6 +50,7 @@ class Context:
     leaders: dict[tuple[str, str], str | None] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
+    written: dict[str, dict[str, str | None]] = field(default_factory=dict)
     wrote: bool = False
     ready: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     lineages: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -64,7 +70,24 @@ class Context:
 
     def service(self, namespace: str, name: str) -> Service:
         """The Service as it is now."""
-        return msgspec.convert(self.cluster.get(ObjectRef("Service", namespace, name)), Service)
+        return msgspec.convert(self.get(ObjectRef("Service", namespace, name)), Service)
+
+    def get(self, ref: ObjectRef) -> dict[str, Any]:
+        """The object as plain data. Raises :class:`NotFoundError`."""
+        return resending(self.cluster.clock, lambda: self.cluster.get(ref))
+
+    def list_pods(self, namespace: str, selector: Mapping[str, str] | None = None) -> tuple[Pod, ...]:
+        """The pods of a namespace as they are now."""
+        return resending(self.cluster.clock, lambda: self.cluster.list_pods(namespace, selector))
+
+    def send(self, act: Callable[[], T]) -> T:
+        """What a write answers. From then on the run counts as one that wrote, and also when no answer came."""
+        answer = resending(self.cluster.clock, act, self._has_written)
+        self._has_written()
+        return answer
+
+    def _has_written(self) -> None:
+        self.wrote = True
 
     def owner_uids(self, pod: Pod) -> frozenset[str]:
         """The uids of every controller above a pod; each controller is read once."""
@@ -75,8 +98,8 @@ class Context:
             found = {owner.uid}
             if owner.kind == "ReplicaSet":
                 try:
-                    above = self.cluster.get(ObjectRef("ReplicaSet", pod.namespace, owner.name))
-                except GatekeepError:
+                    above = self.get(ObjectRef("ReplicaSet", pod.namespace, owner.name))
+                except NotFoundError:
                     above = {"metadata": {}}
                 found.update(
                     item["uid"] for item in above["metadata"].get("ownerReferences", ()) if item.get("controller")
@@ -96,18 +119,6 @@ def resolved(patch: Patch, bound: Mapping[str, str]) -> Patch:
         Op(op.op, op.path, bound[op.value["$bound"]]) if isinstance(op.value, dict) and "$bound" in op.value else op
         for op in patch
     )
-
-
-def resending(context: Context, act: Callable[[], None]) -> None:
-    """Does ``act`` again when the API server went away; every write is guarded, so sending it twice is safe."""
-    for attempt in range(_RETRIES):
-        try:
-            return act()
-        except UnreachableError:
-            if attempt == _RETRIES - 1:
-                raise
-            context.cluster.clock.sleep(_RETRY_SECONDS * 2**attempt)
-    return None
 
 
 def last_label_step(plan: Plan, before: Step) -> Step | None:

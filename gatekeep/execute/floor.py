@@ -28,7 +28,7 @@ def check_floor(context: Context, step: Step) -> None:
         if forecast.namespace not in {change.namespace for change in step.changes}:
             continue
         if forecast.namespace not in pods:
-            pods[forecast.namespace] = context.cluster.list_pods(forecast.namespace)
+            pods[forecast.namespace] = context.list_pods(forecast.namespace)
         service = context.service(forecast.namespace, forecast.name)
         _check(step, forecast, service, selectors, labels, pods[forecast.namespace])
 

@@ -5,30 +5,35 @@ from __future__ import annotations
 import msgspec
 
 from gatekeep.cluster.protocol import Cluster
-from gatekeep.model.errors import NotFoundError
+from gatekeep.execute.resend import resending
+from gatekeep.model.errors import AlreadyExistsError, NotFoundError
 from gatekeep.model.objects import ConfigMap, ObjectRef
 from gatekeep.model.patches import Op, uid_guard
 from gatekeep.model.plan import GateTarget, Source
 from gatekeep.model.policy import Gate, Position, TrafficGate
 from gatekeep.model.record import GateName, Record, Run, decode, encode, managed_labels, object_name, with_run
 
+DONE = "done"
+"""The outcome of a run that did all it set out to do."""
+
 
 def read(cluster: Cluster, gate: GateName) -> tuple[Record | None, str]:
     """The gate's record and its ConfigMap's uid; None and "" where there is none."""
     try:
-        config_map = msgspec.convert(cluster.get(_ref(gate)), ConfigMap)
+        config_map = msgspec.convert(resending(cluster.clock, lambda: cluster.get(_ref(gate))), ConfigMap)
     except NotFoundError:
         return None, ""
     return decode(config_map), config_map.metadata.uid
 
 
 def is_current(target: GateTarget, record: Record | None) -> bool:
-    """The record says already what applying ``target`` would make it say."""
+    """The record says already what applying ``target`` would make it say, and no run is under way or was cut short."""
     if target.action == "Retire":
         return record is None
     if record is None:
         return False
-    return record.policy == policy_of(target) and record.gate == _gate(target) and not record.pending
+    settled = not record.pending and bool(record.runs) and record.runs[0].outcome == DONE
+    return settled and record.policy == policy_of(target) and record.gate == _gate(target)
 
 
 def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Record:
@@ -70,8 +75,11 @@ def forget(cluster: Cluster, target: GateTarget) -> None:
     """Removes the record of a retired gate."""
     gate = GateName(target.namespace, target.name)
     _, uid = read(cluster, gate)
-    if uid:
-        cluster.delete(_ref(gate), uid)
+    try:
+        if uid:
+            resending(cluster.clock, lambda: cluster.delete(_ref(gate), uid))
+    except NotFoundError:
+        return
 
 
 def policy_of(target: GateTarget) -> TrafficGate:
@@ -96,9 +104,13 @@ def _ref(gate: GateName) -> ObjectRef:
 
 def _write(cluster: Cluster, gate: GateName, record: Record, uid: str) -> None:
     ref, data = _ref(gate), encode(record)
-    if uid:
-        cluster.patch(ref, (uid_guard(uid), Op("add", "/data", data)))
-        return
-    metadata = {"name": ref.name, "namespace": ref.namespace, "labels": managed_labels(gate.name)}
-    cluster.create("ConfigMap", ref.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
-                                                "data": data})  # fmt: skip
+    if not uid:
+        metadata = {"name": ref.name, "namespace": ref.namespace, "labels": managed_labels(gate.name)}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        try:
+            resending(cluster.clock, lambda: cluster.create("ConfigMap", ref.namespace, body))
+            return
+        except AlreadyExistsError:  # the answer to creating it got lost: nobody else writes it under the lock
+            uid = str(cluster.get(ref)["metadata"]["uid"])
+    patch = (uid_guard(uid), Op("add", "/data", data))
+    resending(cluster.clock, lambda: cluster.patch(ref, patch))

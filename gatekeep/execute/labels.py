@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from gatekeep.execute.context import Context, ref_of, resending
+from gatekeep.execute.context import Context, ref_of
 from gatekeep.model import patches
 from gatekeep.model.errors import NotFoundError, PatchRejectedError, RefusedError
 from gatekeep.model.events import StepProgress
@@ -16,6 +16,8 @@ from gatekeep.model.plan import Change, Step
 
 _ROUNDS = 10
 _TICK_SECONDS = 1.0
+_ATTEMPTS = 3
+_AGAIN_SECONDS = 0.1
 
 
 def label(context: Context, step: Step) -> None:
@@ -26,7 +28,10 @@ def label(context: Context, step: Step) -> None:
 
 
 def admit_newborn(context: Context, step: Step) -> bool:
-    """Lists again until no pod of the match lacks the label. True when any was found."""
+    """Lists again until no pod of the match lacks the label. True when any was found.
+
+    Raises :class:`RefusedError` for a pod that this run labelled: another writer took that label off again.
+    """
     found = False
     for _ in range(_ROUNDS):
         newborn = _unlabelled(context, step)
@@ -48,7 +53,8 @@ def _unlabelled(context: Context, step: Step) -> tuple[Change, ...]:
         return ()
     key, value = gate
     required = dict(match.selector.match_labels) if match.selector else {}
-    pods = context.cluster.list_pods(match.namespace, required)
+    pods = context.list_pods(match.namespace, required)
+    refuse_meddling(context, pods)
     return tuple(
         _change(pod, key, value)
         for pod in pods
@@ -56,6 +62,19 @@ def _unlabelled(context: Context, step: Step) -> tuple[Change, ...]:
         and pod.status.phase not in ("Succeeded", "Failed")
         and in_match(match, pod.labels, context.owner_uids(pod) if _asks_owners(step) else frozenset())
     )
+
+
+def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:
+    """Raises :class:`RefusedError` when another writer changed a label after this run wrote it."""
+    for pod in pods:
+        for key, wanted in context.written.get(pod.uid, {}).items():
+            if pod.labels.get(key) != wanted:
+                raise RefusedError(
+                    f"somebody else changed the pod while this run was under way: the label {key} is "
+                    f"{pod.labels.get(key)!r}, this run left {wanted!r}",
+                    where=str(ObjectRef("Pod", pod.namespace, pod.name)),
+                    hint="plan again, and look at who writes this label",
+                )
 
 
 def _asks_owners(step: Step) -> bool:
@@ -89,7 +108,6 @@ def write_all(context: Context, step: Step, changes: Sequence[Change]) -> None:
     """Sends all changes, at most ``workers`` at a time. The first surprise stops what has not been sent yet."""
     if not changes:
         return
-    context.wrote = True
     if context.workers == 1 or len(changes) == 1:
         for done, change in enumerate(changes, 1):
             context.check()
@@ -152,49 +170,62 @@ def _drain(context: Context, queue: _Queue) -> None:
 
 def _write(context: Context, change: Change) -> None:
     """One pod. One that is gone is skipped; one that is as wanted already needs nothing."""
+    for _ in range(_ATTEMPTS):
+        try:
+            context.send(lambda: context.cluster.patch(ref_of(change), change.patch))
+        except NotFoundError:
+            context.skipped.append(change.name)
+            return
+        except PatchRejectedError as error:
+            rejected = error
+            if _is_settled(context, change, error):
+                return
+            context.cluster.clock.sleep(_AGAIN_SECONDS)
+        else:
+            _remember(context, change)
+            return
+    raise RefusedError(f"the API server refuses the patch: {rejected.message}", where=str(ref_of(change))) from rejected
+
+
+def _remember(context: Context, change: Change) -> None:
+    """The labels as this run left them. (Every pod has its own entry, so threads do not meet here.)"""
+    context.written.setdefault(change.uid or "", {}).update(_wanted(change))
+
+
+def _wanted(change: Change) -> dict[str, str | None]:
+    return {
+        patches.tokens_of(op.path)[2]: None if op.op == "remove" else op.value for op in change.patch if op.op != "test"
+    }
+
+
+def _is_settled(context: Context, change: Change, error: PatchRejectedError) -> bool:
+    """The API server does not say which guard failed: read the pod and see. False when all hold, so try again."""
+    ref = ref_of(change)
     try:
-        resending(context, lambda: _patch(context, change))
+        live = context.get(ref)
     except NotFoundError:
-        context.skipped.append(change.name)
-    except PatchRejectedError as error:
-        _judge(context, change, error)
-
-
-def _patch(context: Context, change: Change) -> None:
-    context.cluster.patch(ref_of(change), change.patch)
-
-
-def _judge(context: Context, change: Change, error: PatchRejectedError) -> None:
-    """The API server does not say which guard failed: read the pod and see."""
-    ref = ObjectRef("Pod", change.namespace, change.name)
-    try:
-        live = context.cluster.get(ref)
-    except NotFoundError:
-        context.skipped.append(change.name)
-        return
+        live = {"metadata": {}}
     if live["metadata"].get("uid") != change.uid:
         context.skipped.append(change.name)
-        return
+        return True
     labels = live["metadata"].get("labels") or {}
-    problem = _difference(change, labels)
+    if all(labels.get(key) == value for key, value in _wanted(change).items()):
+        _remember(context, change)
+        return True
+    problem = _broken_guard(change, labels)
     if problem:
         raise RefusedError(
             f"somebody else changed the pod since the plan was made: {problem}", where=str(ref),
             hint="plan again, and look at who writes this label",
         ) from error  # fmt: skip
+    return False
 
 
-def _difference(change: Change, labels: dict[str, str]) -> str:
-    """Empty when every label is as the change would have left it."""
+def _broken_guard(change: Change, labels: dict[str, str]) -> str:
+    """Empty when every label is as the patch expects it."""
     for op in change.patch:
-        if op.op == "test" or not op.path.startswith("/metadata/labels/"):
-            continue
-        key = patches.tokens_of(op.path)[2]
-        wanted = None if op.op == "remove" else op.value
-        if labels.get(key) != wanted:
-            return f"the label {key} is {labels.get(key)!r}, expected {_expected(change, op.path)!r}"
+        if op.op == "test" and op.path.startswith("/metadata/labels/"):
+            key = patches.tokens_of(op.path)[2]
+            if labels.get(key) != op.value:
+                return f"the label {key} is {labels.get(key)!r}, expected {op.value!r}"
     return ""
-
-
-def _expected(change: Change, path: str) -> object:
-    return next((op.value for op in change.patch if op.op == "test" and op.path == path), None)

@@ -6,12 +6,20 @@ clock is wrong neither steals a lock nor waits for ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gatekeep.cluster.protocol import Cluster
-from gatekeep.model.errors import AlreadyExistsError, LockHeldError, NotFoundError, PatchRejectedError
+from gatekeep.execute.resend import resending
+from gatekeep.model.errors import (
+    AlreadyExistsError,
+    LockHeldError,
+    NotFoundError,
+    PatchRejectedError,
+    UnreachableError,
+)
 from gatekeep.model.events import Listener, Note
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import Op, uid_guard
@@ -19,19 +27,22 @@ from gatekeep.model.record import GateName, managed_labels, object_name
 
 DURATION_SECONDS = 30
 RENEW_SECONDS = 10
+_PATIENCE_SECONDS = 20
+"""How long the Lease may stay as it is when the API server does not answer: it is ours for 30."""
 _POLL_SECONDS = 1.0
 PLAN_ANNOTATION = "gatekeep.dev/plan"
 
 
 @dataclass
 class Lock:
-    """A held Lease. Only the thread that took it may renew or release it."""
+    """A held Lease. Only the thread that took it may renew or release it. ``lost`` once another run has it."""
 
     cluster: Cluster
     gate: GateName
     holder: str
     uid: str
     renewed: float
+    lost: bool = False
 
     @property
     def ref(self) -> ObjectRef:
@@ -41,35 +52,59 @@ class Lock:
     def keep(self) -> None:
         """Renews the Lease when it is due. Raises :class:`LockHeldError` when another run has taken it."""
         clock = self.cluster.clock
-        if clock.monotonic() - self.renewed < RENEW_SECONDS:
+        idle = clock.monotonic() - self.renewed
+        if idle < RENEW_SECONDS:
             return
-        self._patch({"/spec/renewTime": _stamp(clock.now())})
+        try:
+            self._patch({"/spec/renewTime": _stamp(clock.now())})
+        except UnreachableError:
+            if idle < _PATIENCE_SECONDS:
+                return
+            raise
         self.renewed = clock.monotonic()
 
     def release(self) -> None:
-        """Frees the Lease at once."""
-        self._patch({"/spec/holderIdentity": ""})
+        """Frees the Lease at once; does nothing to one that another run has."""
+        if not self.lost:
+            resending(self.cluster.clock, lambda: self._patch({"/spec/holderIdentity": ""}))
 
     def delete(self) -> None:
-        """Removes the Lease, as retiring a gate does."""
-        self.cluster.delete(self.ref, self.uid)
+        """Removes the Lease, as retiring a gate does; does nothing to one that another run has."""
+        try:
+            if not self.lost:
+                resending(self.cluster.clock, lambda: self.cluster.delete(self.ref, self.uid))
+        except NotFoundError:
+            return
 
     def _patch(self, values: dict[str, str]) -> None:
         guard = (uid_guard(self.uid), Op("test", "/spec/holderIdentity", self.holder))
         try:
             self.cluster.patch(self.ref, (*guard, *(Op("add", path, value) for path, value in values.items())))
         except (PatchRejectedError, NotFoundError) as error:
+            self.lost = True
             raise LockHeldError(
                 "this run has lost its lock to another one", where=str(self.ref), hint="gatekeep status"
             ) from error
 
 
-def acquire(cluster: Cluster, gate: GateName, *, holder: str, plan_id: str, timeout: float, listener: Listener) -> Lock:
-    """Takes the gate's Lease, waiting up to ``timeout`` seconds. Raises :class:`LockHeldError`."""
+def acquire(
+    cluster: Cluster,
+    gate: GateName,
+    *,
+    holder: str,
+    plan_id: str,
+    timeout: float,
+    listener: Listener,
+    check: Callable[[], None],
+) -> Lock:
+    """Takes the gate's Lease, waiting up to ``timeout`` seconds. Raises :class:`LockHeldError`.
+
+    ``holder`` must be unique to the run. ``check`` is called while waiting: it keeps other locks and notices signals.
+    """
     deadline = cluster.clock.monotonic() + timeout
     told = False
     while True:
-        taken = _try(cluster, gate, holder, plan_id)
+        taken = resending(cluster.clock, lambda: _try(cluster, gate, holder, plan_id))
         if isinstance(taken, Lock):
             return taken
         if cluster.clock.monotonic() >= deadline:
@@ -82,6 +117,7 @@ def acquire(cluster: Cluster, gate: GateName, *, holder: str, plan_id: str, time
         if not told:
             listener(Note(message=f"waiting for the lock of gate {gate}, held by {taken}"))
             told = True
+        check()
         cluster.clock.sleep(_POLL_SECONDS)
 
 
@@ -93,8 +129,9 @@ def _try(cluster: Cluster, gate: GateName, holder: str, plan_id: str) -> Lock | 
     except NotFoundError:
         return _create(cluster, gate, ref, holder, plan_id)
     spec = live.get("spec") or {}
-    now = cluster.clock.now()
-    if spec.get("holderIdentity") and not _is_dead(spec, now):
+    if spec.get("holderIdentity") == holder:  # the answer to taking it got lost
+        return Lock(cluster, gate, holder, live["metadata"]["uid"], cluster.clock.monotonic())
+    if spec.get("holderIdentity") and not _is_dead(spec, cluster.clock.now()):
         plan = (live["metadata"].get("annotations") or {}).get(PLAN_ANNOTATION, "")
         return f"{spec['holderIdentity']} since {spec.get('acquireTime', 'an unknown time')}" + (
             f" (plan {plan[:19]}…)" if plan else ""
@@ -134,8 +171,8 @@ def _take_over(
     )
     try:
         cluster.patch(ref, patch)
-    except (PatchRejectedError, NotFoundError):
-        return "a run that was faster"
+    except (PatchRejectedError, NotFoundError) as error:
+        return f"a run that was faster ({error.message})"
     return Lock(cluster, gate, holder, uid, cluster.clock.monotonic())
 
 
@@ -150,10 +187,11 @@ def _spec(cluster: Cluster, holder: str) -> dict[str, object]:
 
 
 def _is_dead(spec: dict[str, Any], now: datetime) -> bool:
-    renewed = spec.get("renewTime")
-    if not renewed:
+    try:
+        renewed = datetime.fromisoformat(spec.get("renewTime") or "")
+        return (now - renewed).total_seconds() > DURATION_SECONDS
+    except (TypeError, ValueError):  # nobody who holds it wrote that
         return True
-    return (now - datetime.fromisoformat(renewed)).total_seconds() > DURATION_SECONDS
 
 
 def _stamp(moment: datetime) -> str:

@@ -5,12 +5,15 @@ Every write is guarded by its own ``test`` operations. Helper Services are remov
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from gatekeep.execute import barriers, labels, services
 from gatekeep.execute.barriers import WaitTimeoutError
 from gatekeep.execute.context import Context, StoppedError
 from gatekeep.execute.floor import check_floor
+from gatekeep.execute.resend import resending
 from gatekeep.model.errors import GatekeepError, IncompleteError, NotSettledError, SignalledError
-from gatekeep.model.events import Note, StepFinished, StepStarted
+from gatekeep.model.events import StepFinished, StepStarted
 from gatekeep.model.plan import Plan, Step
 
 
@@ -28,10 +31,10 @@ def run(context: Context) -> None:
             _take(context, step)
         except WaitTimeoutError as error:
             if _writes_are_left(context.plan, step):
-                raise _stopped(context, step, error) from error
+                _stop(context, step, error)
             late = error
-        except (GatekeepError, KeyboardInterrupt) as error:
-            raise _stopped(context, step, error) from error
+        except BaseException as error:
+            _stop(context, step, error)
     if late is not None:
         raise NotSettledError(
             f"every step is written, but {late.message}", hint="gatekeep plan shows what is left; " + late.hint
@@ -58,13 +61,12 @@ def _take(context: Context, step: Step) -> None:
 def _act(context: Context, step: Step) -> None:
     match step.action:
         case "Wait":
-            barriers.wait_for(context, step)
+            resending(context.cluster.clock, lambda: barriers.wait_for(context, step))
         case "Create":
             services.create(context, step)
         case "Delete":
             services.delete(context, step)
         case "Patch" if all(change.kind == "Service" for change in step.changes):
-            check_floor(context, step)
             services.select(context, step)
         case "Patch":
             check_floor(context, step)
@@ -75,11 +77,15 @@ def _writes_are_left(plan: Plan, step: Step) -> bool:
     return any(later.changes and later.action != "Delete" for later in plan.steps if later.number > step.number)
 
 
-def _stopped(context: Context, step: Step, error: BaseException) -> BaseException:
+def _stop(context: Context, step: Step, error: BaseException) -> NoReturn:
     """Removes the helpers and says what is done, what is left, and the way on and back."""
-    _clean_up(context)
+    services.remove_helpers(context)
+    if not isinstance(error, GatekeepError | KeyboardInterrupt):
+        raise error
     if not context.wrote:
-        return SignalledError(error.signal_number) if isinstance(error, StoppedError) else error
+        if isinstance(error, StoppedError):
+            raise SignalledError(error.signal_number) from error
+        raise error
     reason = str(error) if isinstance(error, GatekeepError) else "interrupted"
     left = len(context.plan.steps) - step.number + 1
     gates = [gate for gate in context.plan.gates if gate.action == "Gate"]
@@ -88,11 +94,4 @@ def _stopped(context: Context, step: Step, error: BaseException) -> BaseExceptio
     if not gates:
         hint = "the state is safe as it is; run the same gatekeep retire again to go on"
     done = f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left"
-    return IncompleteError(f"{done}: {reason}", hint=hint)
-
-
-def _clean_up(context: Context) -> None:
-    try:
-        services.remove_helpers(context)
-    except GatekeepError as error:
-        context.listener(Note(message=f"a helper Service is left behind, the next run removes it: {error.message}"))
+    raise IncompleteError(f"{done}: {reason}", hint=hint) from error

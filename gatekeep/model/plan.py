@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -236,7 +237,7 @@ def from_json(text: bytes, where: str) -> Plan:
     """The plan in ``text``. Raises :class:`InvalidInputError` when it is none."""
     try:
         plan = msgspec.json.decode(text, type=Plan)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInputError(
             f"expected a plan document: {error}",
             where=where,
@@ -247,4 +248,16 @@ def from_json(text: bytes, where: str) -> Plan:
             f"expected apiVersion {API_VERSION} and kind Plan, found {plan.api_version} and {plan.kind}",
             where=where,
         )
+    if plan.expires_at is not None and not _is_time(plan.expires_at):
+        raise InvalidInputError(
+            f"expiresAt: expected a time with a zone, such as 2026-12-01T12:00:00Z, found {plan.expires_at!r}",
+            where=where,
+        )
     return plan
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

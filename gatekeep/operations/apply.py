@@ -9,8 +9,9 @@ import msgspec
 
 from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute import history, lease, runner
-from gatekeep.execute.context import Context, Stop
-from gatekeep.model.errors import ForbiddenError, GatekeepError, SignalledError
+from gatekeep.execute.context import Context, Stop, StoppedError
+from gatekeep.execute.resend import resending
+from gatekeep.model.errors import ForbiddenError, GatekeepError, IncompleteError, SignalledError
 from gatekeep.model.events import Listener, Note, ignore
 from gatekeep.model.outcomes import Outcome, ServiceOutcome
 from gatekeep.model.plan import Access, GateTarget, Plan
@@ -53,6 +54,8 @@ def apply_plan(
     try:
         _lock(context, identity, run_id, lock_timeout)
         _run(context, identity, run_id)
+    except StoppedError as error:
+        raise SignalledError(error.signal_number) from error
     finally:
         _release(context)
     return Outcome(
@@ -69,7 +72,7 @@ def apply_plan(
 def check_access(cluster: Cluster, wanted: Sequence[Access]) -> None:
     """Raises :class:`ForbiddenError` that names every permission this identity lacks."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(cluster.may, wanted))
+        answers = list(pool.map(lambda item: resending(cluster.clock, lambda: cluster.may(item)), wanted))
     missing = [item for item, allowed in zip(wanted, answers, strict=True) if not allowed]
     if not missing:
         return
@@ -100,25 +103,23 @@ def _lock(context: Context, identity: str, run_id: str, timeout: float) -> None:
                 plan_id=context.plan.id,
                 timeout=timeout,
                 listener=context.listener,
+                check=context.check,
             )
         )
 
 
 def _run(context: Context, identity: str, run_id: str) -> None:
-    plan, cluster = context.plan, context.cluster
-    runs = [(gate, _begun(context, gate, identity, run_id)) for gate in plan.gates]
+    runs: list[tuple[GateTarget, Run]] = []
     try:
+        for gate in context.plan.gates:
+            runs.append((gate, _begun(context, gate, identity, run_id)))  # noqa: PERF401 (each counts once it stands)
         runner.run(context)
     except BaseException as error:
         outcome = error.message if isinstance(error, GatekeepError) else type(error).__name__
         for gate, run in runs:
-            _note_end(context, gate, run, outcome[:_SHOWN], done=False)
+            _note_failure(context, gate, run, outcome[:_SHOWN])
         raise
-    for gate, run in runs:
-        if gate.action == "Retire":
-            history.forget(cluster, gate)
-        else:
-            _note_end(context, gate, run, "done", done=True)
+    _settle(context, runs)
 
 
 def _begun(context: Context, gate: GateTarget, identity: str, run_id: str) -> Run:
@@ -133,14 +134,43 @@ def _begun(context: Context, gate: GateTarget, identity: str, run_id: str) -> Ru
     return run
 
 
-def _note_end(context: Context, gate: GateTarget, run: Run, outcome: str, *, done: bool) -> None:
-    ended = msgspec.structs.replace(run, ended=_now(context.cluster), outcome=outcome)
+def _settle(context: Context, runs: Sequence[tuple[GateTarget, Run]]) -> None:
+    """Every step is done: now the records say so, or are gone."""
+    failed: list[GatekeepError] = []
+    for gate, run in runs:
+        try:
+            _require_lock(context, gate)
+            if gate.action == "Retire":
+                history.forget(context.cluster, gate)
+            else:
+                history.end(context.cluster, gate, _ended(context, run, history.DONE), done=True)
+        except GatekeepError as error:
+            failed.append(error)
+    if failed:
+        raise IncompleteError(
+            f"every step is done, but the record could not be written: {failed[0].message}",
+            where=failed[0].where,
+            hint="the traffic is as planned; the same command again only writes the record",
+        ) from failed[0]
+
+
+def _require_lock(context: Context, gate: GateTarget) -> None:
+    for lock in context.locks:
+        if lock.gate == GateName(gate.namespace, gate.name):
+            lock.keep()
+
+
+def _note_failure(context: Context, gate: GateTarget, run: Run, outcome: str) -> None:
+    """Says in the record how the run ended, unless the record is another run's by now."""
     try:
-        history.end(context.cluster, gate, ended, done=done)
+        _require_lock(context, gate)
+        history.end(context.cluster, gate, _ended(context, run, outcome), done=False)
     except GatekeepError as error:
-        if done:
-            raise
         context.listener(Note(message=f"the record could not be written: {error.message}"))
+
+
+def _ended(context: Context, run: Run, outcome: str) -> Run:
+    return msgspec.structs.replace(run, ended=_now(context.cluster), outcome=outcome)
 
 
 def _release(context: Context) -> None:

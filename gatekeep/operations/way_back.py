@@ -5,15 +5,16 @@ from __future__ import annotations
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import ClusterSource, Plan, Proof, Source
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning.draft import Draft
 from gatekeep.planning.planner import draft_plan
-from gatekeep.planning.reverse import reverse_task
+from gatekeep.planning.reverse import reverse_tasks
 from gatekeep.proof.verify import final_snapshot, prove
 
 
 def way_back(plan: Plan, snapshot: Snapshot, end: Snapshot) -> Plan:
     """The plan that leads from ``end``, where ``plan`` ends, to ``snapshot``, where it began; unproved."""
     floors = {(item.namespace, item.name): min(item.floor, len(item.before)) for item in plan.services}
-    tasks = [reverse_task(gate, snapshot, end, floors) for gate in plan.gates]
+    tasks = [task for gate in plan.gates for task in reverse_tasks(gate, snapshot, end, floors)]
     draft = draft_plan([(task, None) for task in tasks], end)
     return Plan(
         source=Source(),
@@ -36,4 +37,10 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
     except RefusedError as error:
         return f"there is no plan back: {error.message}"
     proof = prove(back, end).proof
-    return None if proof.holds else f"the plan back is not safe: {proof.counter_example}"
+    if not proof.holds:
+        return f"the plan back is not safe: {proof.counter_example}"
+    for item in back.services:
+        service = snapshot.service(item.namespace, item.name)
+        if service is not None and item.after != Draft(snapshot).ready(service, service.spec.selector or {}):
+            return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
+    return None

@@ -55,7 +55,12 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
     pending = [item for item in task.services if gates_on(draft.selector(item), task.known) != (gate,)]
     if task.target is not None and gate != task.target:
         pending = [item for item in pending if task.target.key in draft.selector(item)]
-    joining = _union(draft, task, gate, pending)
+    union = _union(draft, task, pending)
+    strangers = {pod.uid: (gate.key,) for pod in _strangers(draft, task, gate, pending, union)}
+    joining = _needing(draft, task, gate, union)
+    if strangers or any(gate.key in draft.labels(pod) for pod in joining):
+        _prove_selectors_read(draft, task)
+    _strip(draft, task, strangers, "take off a label that would let in who is to stay out")
     _label(draft, task, gate, joining)
     draft.next_phase()
     if pending:
@@ -63,9 +68,30 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
         _shadow(draft, task, pending, wanted)
         draft.next_phase()
         _select(draft, task, pending, wanted, must_be_read=bool(_leaving(draft, task, gate)))
-    elif joining:
+    elif joining or _leaving(draft, task, gate):
+        # Who leaves goes only after who joins is in, labels that a killed run put on a moment ago included.
         _confirm(draft, task, "prove that the endpoint controller has seen the labels")
     draft.next_phase()
+
+
+def _needing(draft: Draft, task: GateTask, gate: Gate, uids: set[str]) -> list[Pod]:
+    """Those of ``uids`` that do not carry ``gate`` yet."""
+    return [
+        pod
+        for pod in draft.snapshot.pods_in(task.name.namespace)
+        if pod.uid in uids and draft.labels(pod).get(gate.key) != gate.value
+    ]
+
+
+def _strangers(draft: Draft, task: GateTask, gate: Gate, pending: list[Service], wanted: set[str]) -> list[Pod]:
+    """Who carries ``gate`` by chance: the switch would let them in, though neither rotation holds them."""
+    switched = [item for item in task.services if item not in pending]
+    serving = {pod.uid for item in switched for pod in draft.matched(item.namespace, draft.selector(item))}
+    return [
+        pod
+        for pod in (_behind(draft, task) if pending else ())
+        if draft.labels(pod).get(gate.key) == gate.value and pod.uid not in serving | wanted
+    ]
 
 
 def _retire(draft: Draft, task: GateTask) -> None:
@@ -101,7 +127,7 @@ def _same_rotation(draft: Draft, service: Service, wanted: Mapping[str, str]) ->
     return draft.matched(service.namespace, draft.selector(service)) == draft.matched(service.namespace, wanted)
 
 
-def _union(draft: Draft, task: GateTask, gate: Gate, pending: list[Service]) -> list[Pod]:
+def _union(draft: Draft, task: GateTask, pending: list[Service]) -> set[str]:
     """Who must carry ``gate`` before the switch: the target where that is nested in what serves now, else both."""
     target = set(task.members)
     serving = {item.name: {pod.uid for pod in draft.matched(item.namespace, draft.selector(item))} for item in pending}
@@ -110,11 +136,7 @@ def _union(draft: Draft, task: GateTask, gate: Gate, pending: list[Service]) -> 
     }
     if any(not (target & reachable[name] <= serving[name]) for name in serving):
         target = target.union(*serving.values())
-    return [
-        pod
-        for pod in draft.snapshot.pods_in(task.name.namespace)
-        if pod.uid in target and draft.labels(pod).get(gate.key) != gate.value
-    ]
+    return target
 
 
 def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod]) -> None:
@@ -195,8 +217,7 @@ def _leaving(draft: Draft, task: GateTask, gate: Gate) -> list[Pod]:
 def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
     """Takes off the labels of gates that no selector requires any more; those that were there before a gate stay.
 
-    Without a switch in this plan nothing shows that the last one was read (a killed run may have made it just now),
-    so then a marker comes first.
+    Without a switch in this plan nothing shows that the last one was read, so then a marker comes first.
     """
     found: dict[str, tuple[str, ...]] = {}
     for pod in _behind(draft, task):
@@ -206,10 +227,15 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
             found[pod.uid] = keys
     if not found:
         return
+    _prove_selectors_read(draft, task)
+    _strip(draft, task, found, "take off the label that no selector requires now")
+
+
+def _prove_selectors_read(draft: Draft, task: GateTask) -> None:
+    """Before a label goes or changes: a selector may rely on it that a killed run replaced and nobody has read yet."""
     if not any(step.wait and isinstance(step.wait, ExistsWait) for step in draft.steps):
         _marker(draft, task)
         draft.next_phase()
-    _strip(draft, task, found, "take off the label that no selector requires now")
 
 
 def _strip(draft: Draft, task: GateTask, keys: Mapping[str, tuple[str, ...]], reason: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Service, controller_of
 from gatekeep.model.plan import Access, GateTarget, Match, ServiceForecast, Step
-from gatekeep.model.policy import Floor, Gate, TrafficGate, floor_of
+from gatekeep.model.policy import Gate, TrafficGate, floor_of
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning import access, moves, preflight
@@ -73,7 +73,7 @@ def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seco
         members=frozenset(),
         match=Match(namespace=name.namespace, any_of=()),
         kept=_kept(name, record.gate, record, snapshot),
-        floor=Floor(min_ready=0),
+        floor=record.policy.spec.floor,
         timeout_seconds=timeout_seconds,
         policy=record.policy,
     )
@@ -140,10 +140,13 @@ def _template_gives(gate: Gate, pod: Pod, snapshot: Snapshot) -> bool:
 
 
 def _recorded_kept(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[str, ...]:
-    """What the record must remember: as it was, or for a new gate the pods that carry the label already."""
+    """What the record must remember: as it was, or for a new gate the pods that carry the label already.
+
+    For a gate that is pending the record knows it already: the labels that a killed run put on are not older than it.
+    """
     if task.target is None:
         return ()
-    if record is not None and record.gate == task.target:
+    if record is not None and task.target in (record.gate, *record.pending):
         return record.kept
     if any((item.spec.selector or {}).get(task.target.key) == task.target.value for item in task.services):
         return ()

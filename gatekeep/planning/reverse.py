@@ -14,43 +14,60 @@ from gatekeep.planning.task import GateTask, temporary_gate
 _TIMEOUT_SECONDS = 300
 
 
-def reverse_task(gate: GateTarget, begin: Snapshot, end: Snapshot, floors: Mapping[tuple[str, str], int]) -> GateTask:
+def reverse_tasks(
+    gate: GateTarget, begin: Snapshot, end: Snapshot, floors: Mapping[tuple[str, str], int]
+) -> tuple[GateTask, ...]:
     """Back from ``end`` to the gate and the labels of ``begin``.
 
+    Services that had no gate lose theirs first, while the labels that the others still need stay; these go last.
     ``floors`` are those of the plan, but never above what the Service had: a plan that healed it has a way back too.
     """
+    former = {name: _former_gate(gate, name, begin, end) for name in gate.services}
+    open_before = tuple(name for name in gate.services if former[name] is None)
+    tasks: list[GateTask] = []
+    gates = tuple(dict.fromkeys(item for item in former.values() if item is not None))
+    if open_before:
+        tasks.append(_task(gate, None, open_before, begin, end, floors, keep_labels=bool(gates)))
+    for item in gates:
+        names = tuple(name for name in gate.services if former[name] == item)
+        tasks.append(_task(gate, item, names, begin, end, floors))
+    if open_before and gates:
+        tasks.append(_task(gate, None, open_before, begin, end, floors))
+    return tuple(tasks)
+
+
+def _task(
+    gate: GateTarget, former: Gate | None, names: tuple[str, ...], begin: Snapshot, end: Snapshot,
+    floors: Mapping[tuple[str, str], int], *, keep_labels: bool = False,
+) -> GateTask:  # fmt: skip
     name = GateName(gate.namespace, gate.name)
-    services = find_services(gate.services, name, end)
     planned = Gate(key=gate.key, value=gate.value)
-    former = _former_gate(gate, begin, end)
     known = {(item.key, item.value): item for item in (former, planned, temporary_gate(gate.name)) if item}
     pods = begin.pods_in(gate.namespace)
     held = frozenset(pod.uid for pod in pods if former and pod.labels.get(former.key) == former.value)
     return GateTask(
         name=name,
-        services=services,
+        services=find_services(names, name, end),
         target=former,
         known=tuple(known.values()),
         members=held,
         match=Match(namespace=gate.namespace, any_of=()),
-        kept=frozenset(pod.uid for pod in pods if pod.labels.get(planned.key) == planned.value),
-        floor=Floor(min_ready=min((floors.get((gate.namespace, item.name), 0) for item in services), default=0)),
+        kept=frozenset(pod.uid for pod in pods if keep_labels or pod.labels.get(planned.key) == planned.value),
+        floor=Floor(min_ready=min((floors.get((gate.namespace, item), 0) for item in names), default=0)),
         timeout_seconds=_TIMEOUT_SECONDS,
         policy=None,
     )
 
 
-def _former_gate(gate: GateTarget, begin: Snapshot, end: Snapshot) -> Gate | None:
-    """The keys that the plan took out of a selector or leaves as they are: what gated the Service before."""
-    for name in gate.services:
-        old = begin.service(gate.namespace, name)
-        new = end.service(gate.namespace, name)
-        before = dict(old.spec.selector or {}) if old else {}
-        after = dict(new.spec.selector or {}) if new else {}
-        lost = {key: value for key, value in before.items() if after.get(key) != value}
-        if lost:
-            key = min(lost)
-            return Gate(key=key, value=lost[key])
-        if gate.action == "Gate" and before.get(gate.key) == gate.value:
-            return Gate(key=gate.key, value=gate.value)
+def _former_gate(gate: GateTarget, name: str, begin: Snapshot, end: Snapshot) -> Gate | None:
+    """The key that the plan took out of a selector or leaves as it is: what gated the Service before."""
+    old, new = begin.service(gate.namespace, name), end.service(gate.namespace, name)
+    before = dict(old.spec.selector or {}) if old else {}
+    after = dict(new.spec.selector or {}) if new else {}
+    lost = {key: value for key, value in before.items() if after.get(key) != value}
+    if lost:
+        key = min(lost)
+        return Gate(key=key, value=lost[key])
+    if gate.action == "Gate" and before.get(gate.key) == gate.value:
+        return Gate(key=gate.key, value=gate.value)
     return None

@@ -152,23 +152,31 @@ def _service_problem(
     }
     if stray := next((op.path for op in (*change.patch, *change.undo) if not _is_selector(op)), None):
         return f"the patch of {where} may only touch the selector, not {stray}"
-    if _applies({**document, "metadata": {"uid": _ELSE}}, change.patch):
-        return f"the patch of {where} has no test of its uid"
-    meddled = {**document["spec"]["selector"], _ELSE: "x"}
-    if _applies({**document, "spec": {"selector": meddled}}, change.patch):
-        return f"the patch of {where} does not test the whole selector that it relies on"
+    if problem := _unguarded(document, change.patch):
+        return f"the patch of {where} {problem}"
     try:
         after = patches.apply(document, change.patch)
         if patches.apply(after, change.undo) != document:
             return f"the patch of {where} is not taken back by its undo"
     except PatchRejectedError as error:
         return f"the patch of {where} does not apply: {error.message}"
+    if problem := _unguarded(after, change.undo):
+        return f"the undo of {where} {problem}"
     selector = after["spec"].get("selector")
     if not selector:
         return f"the patch of {where} leaves it without a selector: its endpoints would freeze"
     if not all(isinstance(value, str) for value in selector.values()):
         return f"the patch of {where} writes a value that is no label value"
     services[key] = with_selector(live, selector)
+    return None
+
+
+def _unguarded(document: dict[str, Any], patch: Patch) -> str | None:
+    if _applies({**document, "metadata": {"uid": _ELSE}}, patch):
+        return "has no test of its uid"
+    meddled = {**(document["spec"].get("selector") or {}), _ELSE: "x"}
+    if _applies({**document, "spec": {"selector": meddled}}, patch):
+        return "does not test the whole selector that it relies on"
     return None
 
 

@@ -36,8 +36,8 @@ class Progress:
         self._style = style
         self._in_place = in_place
         self._clock = clock
-        self._step: Step | None = None
-        self._total = 0
+        self._number = ""
+        self._what = ""
         self._started = 0.0
         self._last = 0.0
         self._ready: dict[str, int] = {}
@@ -48,7 +48,7 @@ class Progress:
         """Tells about one event."""
         match event:
             case StepStarted(step=step, total=total):
-                self._step, self._total = step, total
+                self._number, self._what = f"[{step.number:>{len(str(total))}}/{total}]", self._words(step)
                 self._started = self._last = self._clock()
                 if self._in_place:
                     self._replace(self._headline("…", ""))
@@ -91,14 +91,14 @@ class Progress:
 
     def _headline(self, mark: str, passed: str, detail: str = "") -> str:
         """``[3/6] ✔   0.4s  ? Service shop/rng: …  shop/rng 6 ready``: what is the same for all steps lines up."""
-        if self._step is None:
-            return detail
-        first, *others = lines_of(self._step)
-        more = f" (and {counted(len(others), 'other change')})" if others else ""
-        number = f"[{self._step.number:>{len(str(self._total))}}/{self._total}]"
         state = f"{self._style.text(mark):<{1 if self._style.unicode else 3}} {passed:>6}"
-        what = self._style.text(f"{first.objects}: {first.change}{more}")
-        return f"{number} {state}  {first.symbol} {what}  {self._style.text(detail)}".rstrip()
+        return f"{self._number} {state}  {self._what}  {self._style.text(detail)}".rstrip()
+
+    def _words(self, step: Step) -> str:
+        """What the step does; asked once a step, because it looks at every change."""
+        first, *others = lines_of(step)
+        more = f" (and {counted(len(others), 'other change')})" if others else ""
+        return self._style.text(f"{first.symbol} {first.objects}: {first.change}{more}")
 
     def _painted(self, text: str) -> str:
         """Colours the mark of a step that is done; last of all, because colour codes would count as columns."""

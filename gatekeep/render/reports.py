@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gatekeep.model.outcomes import GateStatus, Outcome
 from gatekeep.model.plan import Plan
-from gatekeep.render.layout import Cell, counted, paragraph, seconds, some, table
+from gatekeep.render.layout import Cell, counted, paragraph, seconds, some, table, table_rows
 from gatekeep.render.style import Style
 from gatekeep.render.text import short_id, verdict_text
 
@@ -20,6 +20,8 @@ def outcome_text(outcome: Outcome, plan: Plan, style: Style) -> str:
     tick = style.paint(style.text("✔"), "bold", "green")
     if not outcome.wrote:
         return f"{tick} nothing to do\n"
+    if not outcome.steps:
+        return f"{tick} recorded; no step was needed\n"
     lines = [f"{tick} applied plan {short_id(plan.id)}: {counted(outcome.steps, 'step')} in {seconds(outcome.seconds)}"]
     rows = [
         (
@@ -56,20 +58,20 @@ def verification_text(verification: Verification, plan: Plan, style: Style) -> s
 
 
 def status_text(gates: Sequence[GateStatus], style: Style) -> str:
-    """One row for each gate, then what drifted."""
+    """One row for each gate, and below it its last run and what drifted."""
     if not gates:
         return "no gates\n"
-    heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "READY", "OUT", "LAST RUN")
+    heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "READY", "OUT")
     rows = [tuple(Cell(text, "dim") for text in heads)]
     rows.extend(tuple(Cell(style.text(value)) for value in _gate_row(gate)) for gate in gates)
-    lines = table(rows, style, indent="")
-    for gate in gates:
+    head, *blocks = table_rows(rows, style, indent="")
+    lines = list(head)
+    for gate, block in zip(gates, blocks, strict=True):
+        last = f"{gate.last_run}: {gate.stage}" if gate.last_run else gate.stage
+        lines.extend([*block, *paragraph(style.text(f"last run: {last}"), style, first="  ", look="dim")])
         for text in gate.drift:
-            mark = style.paint("!", "yellow")
-            wrapped = paragraph(
-                style.text(f"{gate.namespace}/{gate.name}: drift: {text}"), style, first="! ", rest="  "
-            )
-            lines.extend([mark + wrapped[0][1:], *wrapped[1:]])
+            first, *more = paragraph(style.text(f"drift: {text}"), style, first="  ! ", rest="    ")
+            lines.extend([first.replace("!", style.paint("!", "bold", "yellow"), 1), *more])
     return "\n".join(lines) + "\n"
 
 
@@ -83,5 +85,4 @@ def _gate_row(gate: GateStatus) -> tuple[str, ...]:
         gate.strategy,
         f"{gate.members_ready}/{gate.members_total}",
         str(gate.candidates - gate.members_total),
-        f"{gate.stage}: {gate.last_run}" if gate.last_run else gate.stage,
     )

@@ -70,6 +70,12 @@ def test_a_namespace_without_policies_is_a_usage_error(gatekeep: Gatekeep) -> No
     assert (run.code, run.err) == (64, "error: no policy is for namespace elsewhere\n  → they are for: dockercoins\n")
 
 
+def test_a_folder_without_policies_is_a_usage_error(gatekeep: Gatekeep, folder: Path) -> None:
+    (folder / "policies" / "rng.yaml").unlink()
+    run = gatekeep("plan", *OFFLINE)
+    assert (run.code, run.err.splitlines()[0]) == (64, "error: no policy was found")
+
+
 def test_expiry_and_origin(gatekeep: Gatekeep) -> None:
     now = ("--now", "2026-12-01T12:00:00Z")
     origin = ("--repository", "https://bot:secret@git.example.com/shop.git", "--revision", "3fa1c2e")

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import EndpointsWait, Plan, Step, Wait
 from gatekeep.model.snapshot import Snapshot
 
 MOST_STATES = 150_000
+NEVER_ENDS = "the run never ends"
 Labels = Mapping[str, str]
 
 
@@ -108,12 +111,17 @@ def demand_for(before: World, after: World, service: Service, floor: int, snapsh
     return Demand(service.name, max(min(had, has), min(floor, had)), old | new, nodes, len(slices) > 1)
 
 
-def actions_of(steps: Iterable[Step], world: World, order: random.Random) -> list[Action]:
-    """One serial order of the plan's writes and waits; inside a parallel step it is chance."""
+def actions_of(steps: Iterable[Step], world: World, order: random.Random, run: str = "") -> list[Action]:
+    """One serial order of the plan's writes and waits; inside a parallel step it is chance.
+
+    ``run`` tells apart helpers of the same name: the slices of one that was deleted must not answer for the next.
+    """
     actions: list[Action] = []
+    names: dict[str, str] = {}
     for step in steps:
         if step.wait is not None:
-            actions.append(step.wait)
+            name = names.get(step.wait.service, step.wait.service)
+            actions.append(msgspec.structs.replace(step.wait, service=name))
             continue
         now = world.after(actions)
         writes: list[Action] = []
@@ -126,9 +134,10 @@ def actions_of(steps: Iterable[Step], world: World, order: random.Random) -> lis
                 writes.append(PodWrite(change.name, labels))
             elif step.action == "Create":
                 assert change.object is not None
-                writes.append(ServiceWrite(change.name, change.object["spec"]["selector"]))
+                names[change.name] = change.name + run
+                writes.append(ServiceWrite(change.name + run, change.object["spec"]["selector"]))
             elif step.action == "Delete":
-                writes.append(ServiceWrite(change.name, None))
+                writes.append(ServiceWrite(names.get(change.name, change.name), None))
             else:
                 selector = dict(now.selectors[change.name])
                 for op in change.patch:
@@ -183,7 +192,7 @@ class _Walk:
             if len(seen) > MOST_STATES:
                 raise TooManyStatesError
         if not any(state.done == len(self.actions) for state in seen):
-            return "the run never ends"
+            return NEVER_ENDS
         return None
 
     def problem(self, state: _State) -> str | None:

@@ -24,9 +24,10 @@ from gatekeep.model.objects import (
     Workload,
 )
 from gatekeep.model.policy import Gate, TrafficGate
-from gatekeep.model.record import Record
+from gatekeep.model.record import Record, managed_labels
 from gatekeep.model.snapshot import Snapshot
 from tests.gates import NAMESPACE, gate, record
+from tests.properties.bruteforce import World
 
 GATES = ({"key": "active", "value": "yes"}, {"key": "active", "value": "no"}, {"key": "k/2", "value": "v"})
 POOLS: tuple[dict[str, Any], ...] = (
@@ -121,3 +122,27 @@ def _two_slices(name: str) -> tuple[EndpointSlice, ...]:
         EndpointSlice(ObjectMeta(f"{name}-{number}", NAMESPACE, labels=labels), endpoints=(Endpoint(),))
         for number in range(2)
     )
+
+
+def with_world(snapshot: Snapshot, world: World, name: str) -> Snapshot:
+    """``snapshot`` with the labels, selectors and helper Services of ``world``."""
+    services = {item.name: item for item in snapshot.services}
+    found = []
+    for key, selector in world.selectors.items():
+        if key in services:
+            spec = msgspec.structs.replace(services[key].spec, selector=selector)
+            found.append(msgspec.structs.replace(services[key], spec=spec))
+        else:
+            meta = OwnedMeta(key, NAMESPACE, f"uid-{key}", labels=managed_labels(name))
+            found.append(Service(meta, ServiceSpec(selector=selector, cluster_ip="None")))
+    pods = tuple(
+        msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=world.labels[pod.name]))
+        for pod in snapshot.pods
+    )
+    return msgspec_replace(snapshot, pods=pods, services=tuple(found))
+
+
+def interrupted(case: Case) -> Record:
+    """What the record says while the case's policy is being applied."""
+    old = case.record.gate if case.record else case.policy.gate
+    return record(case.policy, gate=old, pending=(case.policy.gate,), outcome="running", ended="")

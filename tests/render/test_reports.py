@@ -38,6 +38,8 @@ def test_outcome() -> None:
 
 
 def test_nothing_applied() -> None:
+    recorded = Outcome(run_id="r", wrote=True, seconds=0.1, steps=0)
+    assert outcome_text(recorded, PLAN, Style()) == "✔ recorded; no step was needed\n"
     assert outcome_text(Outcome(run_id="r", wrote=False, seconds=0, steps=0), PLAN, Style()) == "✔ nothing to do\n"
 
 
@@ -73,9 +75,10 @@ def test_status() -> None:
         source="rng.yaml:3:1",
     )
     assert status_text([gate], Style()) == (
-        "NAMESPACE  GATE  LABEL       SERVICES        STRATEGY  READY  OUT  LAST RUN\n"
-        "shop       rng   active=yes  rng, rng-admin  pool      5/6    2    done: apply r1\n"
-        "! shop/rng: drift: 1 pod lost the label\n"
+        "NAMESPACE  GATE  LABEL       SERVICES        STRATEGY  READY  OUT\n"
+        "shop       rng   active=yes  rng, rng-admin  pool      5/6    2\n"
+        "  last run: apply r1: done\n"
+        "  ! drift: 1 pod lost the label\n"
     )
     assert status_text([], Style()) == "no gates\n"
 

@@ -31,6 +31,7 @@ from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
 _ESCAPES = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>&\u2028\u2029")
 
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 _AS_MANAGER = query(fieldManager=FIELD_MANAGER)
 _AS_MANAGER_STRICT = query(fieldManager=FIELD_MANAGER, fieldValidation="Strict")
 
@@ -200,7 +201,7 @@ class KubeCluster:
 
     def _object(self, request: Request, answer: Answer) -> dict[str, Any]:
         try:
-            return msgspec.json.decode(answer.body, type=dict[str, Any])
+            return _OBJECT.decode(answer.body)
         except msgspec.MsgspecError as error:
             raise not_kubernetes(self.server, request, error) from error
 

@@ -1,0 +1,148 @@
+"""The documentation keeps its word: links lead somewhere, commands run, tables agree with the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from gatekeep.cli.catalog import help_text
+from gatekeep.cli.main import main
+from gatekeep.model import errors
+from gatekeep.sources.policies import load_policies
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+GUIDES = [page for page in PAGES if page == ROOT / "README.md" or ROOT / "docs" in page.parents]
+OFFLINE = {"lint", "demo", "schema", "show", "--help", "-h", "--version"}
+NOT_IN_ERRORS = {0, 2, 70, 130}  # success, --detailed-exitcode, a bug, and a signal's own number
+
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]\n]*\]\(([^()\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+_EXIT = re.compile(r"# exit (\d+)$")
+_ROW = re.compile(r"^\| *(\d+) *\| *([^|]+?) *\|", re.MULTILINE)
+_HELP_ROW = re.compile(r"^  (\d+) +(.+)$", re.MULTILINE)
+
+
+class Command(NamedTuple):
+    """One command line of a ``console`` block, what the block shows below it, and the exit code it states."""
+
+    line: str
+    shown: tuple[str, ...]
+    code: int
+
+
+def blocks(page: Path, language: str) -> Iterator[str]:
+    """The contents of the page's fenced blocks in ``language``."""
+    for found, content in _FENCE.findall(page.read_text("utf-8")):
+        if found == language:
+            yield content
+
+
+def commands(block: str) -> Iterator[Command]:
+    """The ``$ …`` lines of a block; ``# exit N`` stands at the end of a line of its own or of the command."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        line, *below = part.rstrip("\n").split("\n")
+        while line.endswith("\\") and below:
+            line = line[:-1] + below.pop(0).strip()
+        stated = [int(found[1]) for text in (line, *below) if (found := _EXIT.search(text))]
+        shown = tuple(text for text in below if text.strip() and not _EXIT.fullmatch(text.strip()))
+        yield Command(_EXIT.sub("", line).strip(), shown, stated[0] if stated else 0)
+
+
+def arguments(command: Command) -> list[str] | None:
+    """What gatekeep is called with, when the command is gatekeep alone and needs no cluster."""
+    words = shlex.split(command.line)
+    if words[:1] != ["gatekeep"] or {"&&", "|", ">", ";"} & set(words):
+        return None
+    offline = bool(OFFLINE & set(words[1:])) or any(word.partition("=")[0] == "--snapshot" for word in words)
+    return words[1:] if offline else None
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that headings get, as the usual forges make them."""
+    text = _FENCE.sub("", page.read_text("utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+def flat(text: str) -> str:
+    """``text`` with every run of white space as one space: how lines are broken is the terminal's business."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory like the repository's, in which commands may leave files."""
+    for name in ("docs", "examples", "policies"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("KUBECTL_EXTERNAL_DIFF", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_resolve(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text("utf-8"))
+    for link in _LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_offline_commands_end_as_the_page_says(page: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for block in blocks(page, "console"):
+        for command in commands(block):
+            given = arguments(command)
+            if given is None:
+                continue
+            capfd.readouterr()
+            code = main(given)
+            out, err = capfd.readouterr()
+            assert code == command.code, f"{page.name}: {command.line}\n{out}{err}"
+            if page.name == "README.md":
+                continue  # it shows excerpts
+            said = flat(out + err)
+            for shown in " ".join(command.shown).split("…"):
+                assert flat(shown) in said, f"{page.name}: {command.line}\n{out}{err}"
+
+
+def test_some_commands_were_run() -> None:
+    runs = [
+        command
+        for page in GUIDES
+        for block in blocks(page, "console")
+        for command in commands(block)
+        if arguments(command) is not None
+    ]
+    assert len(runs) >= 5
+
+
+def test_exit_codes_are_those_of_the_code_and_of_help() -> None:
+    table = dict(_ROW.findall((ROOT / "docs" / "exit-codes.md").read_text("utf-8")))
+    epilog = help_text("gatekeep").partition("Exit codes:")[2]
+    assert table == dict(_HELP_ROW.findall(epilog))
+    raised = {
+        item.exit_code for _, item in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(item, errors.GatekeepError)
+    }  # fmt: skip
+    assert {int(code) for code in table} - NOT_IN_ERRORS == raised
+
+
+def test_policies_in_the_docs_are_valid() -> None:
+    documents = [block for block in blocks(ROOT / "docs" / "policies.md", "yaml") if "apiVersion: gatekeep" in block]
+    assert documents
+    for block in documents:
+        assert load_policies(["-"], stdin=block.encode()).policies
