@@ -13,6 +13,7 @@ from gatekeep.model.endpoints import (
     MANAGED_BY_LABEL,
     counts_as_ready,
     is_ready,
+    port_names,
     ready_in_slices,
 )
 from gatekeep.model.errors import ForbiddenError, GatekeepError, NotFoundError, RefusedError
@@ -53,11 +54,12 @@ def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
     clock = context.cluster.clock
     start = reported = clock.monotonic()
     service = _selecting(context, wait)
+    ports = port_names(service)
     with context.cluster.watch_slices(wait.namespace, wait.service) as watch:
         expected, hidden = _listed(context, service, wait)
         listed, slices = clock.monotonic(), _own(watch.current(), service)
         while True:
-            seen = ready_in_slices(slices, wait.service, not_ready_uids=hidden)
+            seen = ready_in_slices(slices, wait.service, ports=ports, not_ready_uids=hidden)
             if seen == expected and _managed(slices):
                 break
             now = clock.monotonic()

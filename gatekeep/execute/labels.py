@@ -47,11 +47,10 @@ def admit_newborn(context: Context, step: Step) -> bool:
 
 
 def _unlabelled(context: Context, step: Step) -> tuple[Change, ...]:
-    gate = _gate_of(step)
     match = step.match
-    if gate is None or match is None:
+    if match is None or match.gate is None:
         return ()
-    key, value = gate
+    key, value = match.gate.key, match.gate.value
     required = dict(match.selector.match_labels) if match.selector else {}
     pods = context.list_pods(match.namespace, required)
     refuse_meddling(context, pods)
@@ -80,15 +79,6 @@ def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:
 def _asks_owners(step: Step) -> bool:
     match = step.match
     return match is not None and (match.owner_uids is not None or bool(match.any_of) or bool(match.except_))
-
-
-def _gate_of(step: Step) -> tuple[str, str] | None:
-    """The label that the step puts on, read from its own patches."""
-    for change in step.changes:
-        for op in change.patch:
-            if op.op in ("add", "replace"):
-                return patches.tokens_of(op.path)[2], op.value
-    return None
 
 
 def _change(pod: Pod, key: str, value: str) -> Change:

@@ -66,7 +66,7 @@ def _act(context: Context, step: Step) -> None:
             services.create(context, step)
         case "Delete":
             services.delete(context, step)
-        case "Patch" if all(change.kind == "Service" for change in step.changes):
+        case "Patch" if step.changes and all(change.kind == "Service" for change in step.changes):
             services.select(context, step)
         case "Patch":
             check_floor(context, step)

@@ -46,7 +46,8 @@ def _forecast(service: Service) -> Iterable[Finding]:
         yield _finding(
             service,
             f"field manager {applier} applies this Service server-side: its next apply fails with a conflict, or "
-            "with --force-conflicts puts the selector back at once. Add the gate key to the manifest in Git after this apply",
+            "with --force-conflicts puts the selector back at once. Add the gate key to the manifest in Git after "
+            "this apply",
         )
     elif LAST_APPLIED in meta.annotations:
         yield _finding(

@@ -64,17 +64,21 @@ def counts_as_ready(pod: Pod, service: Service) -> bool:
 
 
 def has_target_ports(pod: Pod, service: Service) -> bool:
-    """Every named targetPort of the Service exists in the pod."""
+    """Every named targetPort of the Service exists in the pod, for the same protocol.
+
+    https://github.com/kubernetes/kubernetes/blob/master/pkg/api/v1/pod/util.go (FindPort): sidecars count too.
+    """
     wanted = named_target_ports(service)
     if not wanted:
         return True
-    named = {port.name for container in pod.spec.containers for port in container.ports}
-    return all(name in named for name in wanted)
+    sidecars = [item for item in pod.spec.init_containers if item.restart_policy == "Always"]
+    named = {(port.name, port.protocol) for item in (*pod.spec.containers, *sidecars) for port in item.ports}
+    return all(target in named for target in wanted)
 
 
-def named_target_ports(service: Service) -> tuple[str, ...]:
-    """The names that the Service's ports point to in its pods."""
-    return tuple(port.target_port for port in service.spec.ports if isinstance(port.target_port, str))
+def named_target_ports(service: Service) -> tuple[tuple[str, str], ...]:
+    """Name and protocol of the ports in its pods that the Service's ports point to by name."""
+    return tuple((port.target_port, port.protocol) for port in service.spec.ports if isinstance(port.target_port, str))
 
 
 def ready_pods(pods: Iterable[Pod], service: Service, selector: Mapping[str, str] | None) -> tuple[Pod, ...]:
@@ -94,7 +98,11 @@ def is_gateable(service: Service) -> bool:
 
 
 def ready_in_slices(
-    slices: Iterable[EndpointSlice], service: str, *, not_ready_uids: frozenset[str] = frozenset()
+    slices: Iterable[EndpointSlice],
+    service: str,
+    *,
+    ports: frozenset[str] | None = None,
+    not_ready_uids: frozenset[str] = frozenset(),
 ) -> frozenset[str]:
     """The uids of the pods that the slices of ``service`` list as ready.
 
@@ -108,7 +116,7 @@ def ready_in_slices(
         if labels.get(SERVICE_NAME_LABEL) != service or labels.get(MANAGED_BY_LABEL) != CONTROLLER:
             continue
         ready = families.setdefault(item.address_type, set())
-        if item.ports is None and item.endpoints:
+        if item.endpoints and not _serves_ports(item, ports):
             continue
         for endpoint in item.endpoints or ():
             if endpoint.conditions.ready is not False and endpoint.target_ref is not None:
@@ -116,6 +124,18 @@ def ready_in_slices(
     if not families:
         return frozenset()
     return frozenset(set.intersection(*families.values())) - not_ready_uids
+
+
+def _serves_ports(item: EndpointSlice, ports: frozenset[str] | None) -> bool:
+    """Whether the slice's pods can be reached: on each of the named ``ports``, or (None) on any at all."""
+    if ports is None:
+        return item.ports is not None
+    return ports <= {port.name for port in item.ports or ()}
+
+
+def port_names(service: Service) -> frozenset[str]:
+    """The names of the Service's ports, "" for the only one without a name."""
+    return frozenset(port.name for port in service.spec.ports)
 
 
 def _has_addresses(pod: Pod, service: Service) -> bool:

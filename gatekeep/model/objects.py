@@ -75,11 +75,13 @@ class ContainerPort(_Frozen, frozen=True):
 
 class Container(_Frozen, frozen=True):
     ports: tuple[ContainerPort, ...] = ()
+    restart_policy: str = ""
 
 
 class PodSpec(_Frozen, frozen=True):
     node_name: str = ""
     containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
 
 
 class PodIP(_Frozen, frozen=True):

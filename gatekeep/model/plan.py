@@ -53,11 +53,18 @@ class ClusterSource(_Part, frozen=True):
     version: str = ""
 
 
+class GateLabel(_Part, frozen=True):
+    """The label that a labelling step puts on."""
+
+    key: str
+    value: str
+
+
 class Match(_Part, frozen=True, omit_defaults=True):
     """Whoever a labelling step is for, pods born since the plan included.
 
     A pod matches by namespace AND selector AND (where given) an owner's uid, anywhere in its chain of controllers, AND
-    one of ``anyOf`` AND none of ``except``. The nested parts have no namespace of their own.
+    one of ``anyOf`` AND none of ``except``. The nested parts have neither namespace nor ``gate``, the label to put on.
     """
 
     namespace: str = ""
@@ -65,6 +72,7 @@ class Match(_Part, frozen=True, omit_defaults=True):
     owner_uids: tuple[str, ...] | None = None
     any_of: tuple[Match, ...] | None = None
     except_: tuple[Match, ...] | None = msgspec.field(default=None, name="except")
+    gate: GateLabel | None = None
 
 
 class Change(_Part, frozen=True, omit_defaults=True):
@@ -150,7 +158,7 @@ class Access(_Part, frozen=True):
     namespace: str
 
 
-class Proof(_Part, frozen=True, omit_defaults=True):
+class Proof(_Part, frozen=True):
     """The verdict over every reachable state; ``states`` counts those that were looked at."""
 
     holds: bool

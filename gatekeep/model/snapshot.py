@@ -118,7 +118,7 @@ class Snapshot:
         return self._ready[key]
 
     @cached_property
-    def _ready(self) -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], frozenset[str]]:
+    def _ready(self) -> dict[tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]], frozenset[str]]:
         return {}
 
     @cached_property

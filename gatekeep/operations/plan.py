@@ -102,9 +102,11 @@ def _finish(
     findings: Sequence[Finding],
     expires_at: str | None,
 ) -> Plan:
-    services = [service for task, _ in pairs for service in task.services]
+    patched = {(item.namespace, item.name) for step in draft.steps if step.action == "Patch" for item in step.changes
+               if item.kind == "Service"}  # fmt: skip
+    services = [item for task, _ in pairs for item in task.services if (item.namespace, item.name) in patched]
     explained = [item for task, record in pairs for item in explain.findings(task, record, snapshot)]
-    found = [*explained, *(forecast(services) if draft.steps else ()), *findings]
+    found = [*explained, *forecast(services), *findings]
     plan = Plan(
         source=source,
         cluster=ClusterSource(

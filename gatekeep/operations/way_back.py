@@ -39,8 +39,10 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
     proof = prove(back, end).proof
     if not proof.holds:
         return f"the plan back is not safe: {proof.counter_example}"
-    for item in back.services:
+    reached = {(item.namespace, item.name): item.after for item in (*plan.services, *back.services)}
+    for item in plan.services:
         service = snapshot.service(item.namespace, item.name)
-        if service is not None and item.after != Draft(snapshot).ready(service, service.spec.selector or {}):
+        before = Draft(snapshot).ready(service, service.spec.selector or {}) if service else ()
+        if reached[item.namespace, item.name] != before:
             return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
     return None

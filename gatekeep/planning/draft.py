@@ -55,7 +55,10 @@ class Draft:
     def label(
         self, edits: Mapping[str, Edits], pods: Iterable[Pod], *, reason: str, policy: str, match: Match | None = None
     ) -> None:
-        """One parallel step that moves labels; ``edits`` by pod uid. Nothing is added when there is nothing to do."""
+        """One parallel step that moves labels; ``edits`` by pod uid. Nothing is added when there is nothing to do.
+
+        With a ``match`` there always is: it stands for pods that are born until the step is taken.
+        """
         changes = []
         self._matched.clear()
         for pod in pods:
@@ -67,7 +70,7 @@ class Draft:
                     "Pod", pod.namespace, pod.name, pod.uid, label_patch(pod.uid, wanted), label_patch(pod.uid, undo)
                 )
             )
-        if changes:
+        if changes or match is not None:
             self._add("Patch", reason, policy, tuple(changes), match=match)
 
     def select(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gatekeep.model.endpoints import MANAGED_BY_LABEL, counts_as_ready, ready_in_slices
-from gatekeep.model.objects import ObjectRef, Pod, Service
+from gatekeep.model.endpoints import MANAGED_BY_LABEL, counts_as_ready, port_names, ready_in_slices
+from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
 from gatekeep.model.plan import Finding
 from gatekeep.model.policy import Gate
 from gatekeep.model.record import Record
@@ -18,7 +18,7 @@ _NAMED = 6
 
 def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
     """All findings for one gate, in the order in which they are to be read."""
-    found: list[Finding] = []
+    found: list[Finding] = list(_missing(task, snapshot))
     if task.target is not None:
         found.extend(_later_pods(task, task.target, snapshot))
         found.extend(_drift(task, task.target, record, snapshot))
@@ -29,6 +29,32 @@ def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple
         found.extend(_not_ready(service, snapshot))
         found.extend(_behind_controller(service, snapshot))
     return tuple(found)
+
+
+_LOOKED_AT = {
+    "pods": "who is in rotation",
+    "services": "whether another Service selects by the gate key",
+    "endpointslices": "whether the endpoint controller is up to date",
+    "configmaps": "whether gatekeep has a record of this gate, and which labels were there before it",
+}
+
+
+def _missing(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
+    """Kinds that could not be read, or that a dump does not hold, as far as this plan depends on them."""
+    wanted = dict(_LOOKED_AT)
+    owners = {controller_of(pod.metadata) for pod in snapshot.pods_in(task.name.namespace)}
+    for kind in ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"):
+        if any(owner is not None and owner.kind == kind for owner in owners):
+            wanted[f"{kind.lower()}s"] = f"whether the selector of a {kind} uses the gate key"
+    if any(service.spec.cluster_ip == "None" for service in task.services):
+        wanted["statefulsets"] = "whether a headless Service gives a StatefulSet's pods their names"
+    for plural in sorted(snapshot.missing & wanted.keys()):
+        yield Finding(
+            severity="warning",
+            rule="not-looked-at",
+            object=task.reference,
+            message=f"no {plural} could be read: this plan does not know {wanted[plural]}",
+        )
 
 
 def _later_pods(task: GateTask, target: Gate, snapshot: Snapshot) -> Iterable[Finding]:
@@ -43,8 +69,8 @@ def _later_pods(task: GateTask, target: Gate, snapshot: Snapshot) -> Iterable[Fi
         object=task.reference,
         message=(
             f"pods born later stay out of rotation until the next apply: no template of {_list(owners)} gives "
-            f"{target.key}={target.value}. A rollout replaces every pod, and would leave {services} with no endpoint "
-            "until then"
+            f"{target.key}={target.value}, and this version does not touch templates. A rollout replaces every pod, "
+            f"and would leave {services} with no endpoint until then"
         ),
     )
 
@@ -172,7 +198,7 @@ def _behind_controller(service: Service, snapshot: Snapshot) -> Iterable[Finding
     if not any(MANAGED_BY_LABEL in item.metadata.labels for item in snapshot.slices):
         return
     slices = [item for item in snapshot.slices if item.metadata.namespace == service.namespace]
-    seen = ready_in_slices(slices, service.name)
+    seen = ready_in_slices(slices, service.name, ports=port_names(service))
     selector = service.spec.selector or {}
     wanted = {
         pod.uid
@@ -187,7 +213,7 @@ def _behind_controller(service: Service, snapshot: Snapshot) -> Iterable[Finding
         object=str(service.ref),
         message=(
             f"the EndpointSlices list {len(seen)} ready pods, the pods say {len(wanted)}: the endpoint controller is "
-            "behind; apply waits for it"
+            "behind, or somebody else writes its slices"
         ),
     )
 

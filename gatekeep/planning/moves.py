@@ -10,16 +10,36 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import ExistsWait
+from gatekeep.model.plan import ExistsWait, GateLabel
 from gatekeep.model.policy import Gate
 from gatekeep.planning.draft import Draft, Edits, helper_body, helper_name
 from gatekeep.planning.task import GateTask, base_of, gated, gates_on, temporary_gate
 
 
 def move(draft: Draft, task: GateTask) -> None:
-    """Adds every step that ``task`` needs; none when all is as it should be."""
-    before = created_helpers(draft)
+    """Adds every step that ``task`` needs; none when all is as it should be.
+
+    After a run that did not end, a marker comes first: its selectors may not have been read yet.
+    """
+    before, count, phase = created_helpers(draft), len(draft.steps), draft.phase
+    if task.unsettled:
+        _prove_selectors_read(draft, task)
+    opening = len(draft.steps)
+    _rotate(draft, task)
+    if len(draft.steps) == opening:
+        del draft.steps[count:]
+        draft.phase = phase
+        return
+    helpers = [item for item in created_helpers(draft) if item not in before]
+    draft.next_phase()
+    draft.delete_helpers(helpers, reason="remove the helper Services", policy=task.reference)
+    draft.next_phase()
+
+
+def _rotate(draft: Draft, task: GateTask) -> None:
     if task.target is None:
         _retire(draft, task)
     else:
@@ -28,10 +48,6 @@ def move(draft: Draft, task: GateTask) -> None:
         _switch(draft, task, task.target)
         _narrow(draft, task, task.target)
         _unlabel(draft, task, [gate for gate in task.known if gate != task.target])
-    helpers = [item for item in created_helpers(draft) if item not in before]
-    draft.next_phase()
-    draft.delete_helpers(helpers, reason="remove the helper Services", policy=task.reference)
-    draft.next_phase()
 
 
 def created_helpers(draft: Draft) -> list[tuple[str, str]]:
@@ -61,7 +77,7 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
     if strangers or any(gate.key in draft.labels(pod) for pod in joining):
         _prove_selectors_read(draft, task)
     _strip(draft, task, strangers, "take off a label that would let in who is to stay out")
-    _label(draft, task, gate, joining)
+    _label(draft, task, gate, joining, switching=bool(pending))
     draft.next_phase()
     if pending:
         wanted = {item.name: gated(_base(draft, task, item), gate) for item in pending}
@@ -139,9 +155,13 @@ def _union(draft: Draft, task: GateTask, pending: list[Service]) -> set[str]:
     return target
 
 
-def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod]) -> None:
+def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, switching: bool) -> None:
+    """Before a switch the step stands even if nobody needs the label now: somebody may be born who does."""
+    if not pods and not switching:
+        return
     edits: dict[str, Edits] = {pod.uid: {gate.key: (draft.labels(pod).get(gate.key), gate.value)} for pod in pods}
-    draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=task.match)
+    match = msgspec.structs.replace(task.match, gate=GateLabel(key=gate.key, value=gate.value))
+    draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=match)
 
 
 def _shadow(draft: Draft, task: GateTask, pending: list[Service], wanted: Mapping[str, Mapping[str, str]]) -> None:
@@ -220,11 +240,13 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
     Without a switch in this plan nothing shows that the last one was read, so then a marker comes first.
     """
     found: dict[str, tuple[str, ...]] = {}
+    temporary = temporary_gate(task.name.name)
     for pod in _behind(draft, task):
         labels = draft.labels(pod)
-        keys = tuple(sorted({gate.key for gate in gates if labels.get(gate.key) == gate.value}))
-        if keys and pod.uid not in task.kept:
-            found[pod.uid] = keys
+        stale = [gate for gate in gates if labels.get(gate.key) == gate.value]
+        keys = {gate.key for gate in stale if gate == temporary or pod.uid not in task.kept}
+        if keys:
+            found[pod.uid] = tuple(sorted(keys))
     if not found:
         return
     _prove_selectors_read(draft, task)

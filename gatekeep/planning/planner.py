@@ -15,7 +15,7 @@ from gatekeep.model.record import GateName, Record
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning import access, moves, preflight
 from gatekeep.planning.draft import Draft
-from gatekeep.planning.task import GateTask, base_of, known_gates
+from gatekeep.planning.task import GateTask, base_of, is_unsettled, known_gates
 from gatekeep.strategies.rotation import desired_rotation
 
 _KEPT_LIMIT = 1000
@@ -50,6 +50,7 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
         floor=policy.spec.floor,
         timeout_seconds=timeout_seconds,
         policy=policy,
+        unsettled=is_unsettled(record),
     )
 
 
@@ -76,6 +77,7 @@ def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seco
         floor=record.policy.spec.floor,
         timeout_seconds=timeout_seconds,
         policy=record.policy,
+        unsettled=is_unsettled(record),
     )
 
 

@@ -19,6 +19,7 @@ class GateTask:
 
     ``target`` None retires the gate. ``members`` are the uids that should carry the label, ``match`` whoever should,
     ``kept`` the uids whose label was there before the gate. ``known`` are all gates that may stand on the Services.
+    ``unsettled`` says that the last run did not come to its end: the controller may not have read what it wrote.
     """
 
     name: GateName
@@ -31,6 +32,7 @@ class GateTask:
     floor: Floor
     timeout_seconds: int
     policy: TrafficGate | None
+    unsettled: bool = False
 
     @property
     def reference(self) -> str:
@@ -50,6 +52,11 @@ def known_gates(name: GateName, policy: TrafficGate | None, record: Record | Non
         found.extend((record.gate, *record.pending))
     found.append(temporary_gate(name.name))
     return tuple({(gate.key, gate.value): gate for gate in found}.values())
+
+
+def is_unsettled(record: Record | None) -> bool:
+    """The last run was killed or stopped on the way."""
+    return record is not None and (bool(record.pending) or not record.runs or record.runs[0].outcome != "done")
 
 
 def gates_on(selector: Mapping[str, str], known: tuple[Gate, ...]) -> tuple[Gate, ...]:

@@ -188,10 +188,11 @@ def _is_helper_body(body: Mapping[str, Any] | None) -> bool:
     """Headless, so that it takes no traffic, and labelled, so that it is found again."""
     labels = (body or {}).get("metadata", {}).get("labels") or {}
     spec = (body or {}).get("spec", {})
-    return _are_helper_labels(labels) and spec.get("clusterIP") == "None" and spec.get("type") in (None, "ClusterIP")
+    return are_helper_labels(labels) and spec.get("clusterIP") == "None" and spec.get("type") in (None, "ClusterIP")
 
 
-def _are_helper_labels(labels: Mapping[str, Any]) -> bool:
+def are_helper_labels(labels: Mapping[str, Any]) -> bool:
+    """A shadow or marker Service of gatekeep's own carries them."""
     return labels.get(MANAGED_BY) == "gatekeep" and GATE_LABEL in labels
 
 
@@ -206,7 +207,7 @@ def _deletion_problem(
         name = wanted.get("$bound")
         same = name is not None and bound.get(name) == (change.namespace, change.name)
         return None if same else f"the deletion of {where} relies on {name}, which no step before it binds to it"
-    if live is not None and not _are_helper_labels(live.metadata.labels):
+    if live is not None and not are_helper_labels(live.metadata.labels):
         return f"{where} is to be deleted, and is no helper of gatekeep"
     return None
 

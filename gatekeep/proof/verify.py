@@ -151,7 +151,7 @@ def _silence_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str 
     for service in _touched(snapshot, timeline):
         key = (service.namespace, service.name)
         final = timeline.services.get(key)
-        if key in named or final is None:
+        if key in named or final is None or guards.are_helper_labels(service.metadata.labels):
             continue
         before, after = (_ready_names(service, snapshot, {}), _ready_names(final, snapshot, timeline.labels))
         if before != after:
@@ -189,11 +189,11 @@ def _explore_all(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> Result:
         key = (service.namespace, service.name)
         for verdict in _explore_one(service, floors.get(key, 1), snapshot, timeline):
             states += verdict.states
+            if verdict.least is not None:
+                least.setdefault(key, verdict.least)
             if verdict.violation is not None:
                 text = sentence(verdict.violation, verdict.classes)
                 return Result(Proof(holds=False, states=states, counter_example=text), least)
-            if verdict.least is not None:
-                least.setdefault(key, verdict.least)
     return Result(Proof(holds=True, states=states), least)
 
 

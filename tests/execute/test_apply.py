@@ -24,7 +24,6 @@ from gatekeep.model.policy import Gate
 from tests.execute.world import (
     ALWAYS,
     GATE,
-    NAMESPACE,
     RECORD,
     RED,
     STORIES,
@@ -41,7 +40,7 @@ from tests.execute.world import (
     sizes,
     wants,
 )
-from tests.gates import DAEMONSET_ONLY, DEPLOYMENT_ONLY, gate, retirement
+from tests.gates import DAEMONSET_ONLY, DEPLOYMENT_ONLY, NAMESPACE, gate, retirement
 
 LAGS = {"none": (0.0, 0.0), "pods": (3.0, 0.0), "services": (0.0, 3.0), "both": (3.0, 2.0)}
 every_story = pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
@@ -202,8 +201,8 @@ def contents(made: EmbeddedCluster) -> dict[str, Any]:
         for key in ("managedFields", "resourceVersion", "generation"):
             item["metadata"].pop(key, None)
         if item["kind"] == "EndpointSlice":
-            item = sorted(entry["targetRef"]["name"] for entry in item["endpoints"])
-            found.setdefault("slices", []).append(item)
+            listed = sorted(entry["targetRef"]["name"] for entry in item["endpoints"])
+            found.setdefault("slices", []).append(listed)
         else:
             found[f"{item['kind']} {item['metadata']['name']}"] = item
     return found

@@ -40,7 +40,12 @@ from tests.execute.world import (
 from tests.gates import retirement
 
 LATE = 40.0
-LAGS = ({}, {"pod_lag": LATE}, {"service_lag": LATE}, {"pod_lag": 3.0, "service_lag": 3.0})
+LAGS: tuple[dict[str, float], ...] = (
+    {},
+    {"pod_lag": LATE},
+    {"service_lag": LATE},
+    {"pod_lag": 3.0, "service_lag": 3.0},
+)
 every_story = pytest.mark.parametrize("name", [name for name in STORIES if name != "value-shared"])
 
 
@@ -58,8 +63,7 @@ def writes(name: str) -> range:
 def test_killed_before_a_write(name: str) -> None:
     for number in writes(name):
         made = started(name, number)
-        killed = Mortal(made, before=number).run(lambda through, made=made: run(made, STORIES[name].planner, through))
-        assert killed
+        assert killed(Mortal(made, before=number), made, STORIES[name])
         recovers(made, STORIES[name])
 
 
@@ -67,8 +71,7 @@ def test_killed_before_a_write(name: str) -> None:
 def test_killed_after_a_write(name: str) -> None:
     for number in writes(name):
         made = started(name, number)
-        killed = Mortal(made, after=number).run(lambda through, made=made: run(made, STORIES[name].planner, through))
-        assert killed
+        assert killed(Mortal(made, after=number), made, STORIES[name])
         recovers(made, STORIES[name])
 
 
@@ -78,8 +81,13 @@ def test_killed_again_and_again(name: str) -> None:
     for number in range(5, write_count(story), 3):
         made = started(name, number)
         for later in (0, 1, 2):
-            Mortal(made, after=number + later).run(lambda through, made=made: run(made, story.planner, through))
+            killed(Mortal(made, after=number + later), made, story)
         recovers(made, story)
+
+
+def killed(mortal: Mortal, made: EmbeddedCluster, story: Story) -> bool:
+    """Runs the story until it is killed."""
+    return mortal.run(lambda through: run(made, story.planner, through))
 
 
 def recovers(made: EmbeddedCluster, story: Story) -> None:

@@ -21,7 +21,6 @@ from tests.builders import cluster
 from tests.execute.faults import NEVER, Moments
 from tests.execute.world import (
     ALWAYS,
-    NAMESPACE,
     RED,
     RNG,
     STORIES,
@@ -38,7 +37,7 @@ from tests.execute.world import (
     sizes,
     wants,
 )
-from tests.gates import DEPLOYMENT_ONLY, gate
+from tests.gates import DEPLOYMENT_ONLY, NAMESPACE, gate
 
 some_stories = pytest.mark.parametrize("name", ["add", "join", "leave", "swap", "key-and-swap", "value", "retire"])
 Act = Callable[[EmbeddedCluster], object]
@@ -124,9 +123,10 @@ def test_another_writer_changes_a_label(name: str) -> None:
 
 
 def relies_on_label(step: Step, pod: str, key: str) -> bool:
-    """Writes the label, or waits for the pods that have it."""
+    """Writes the label, or waits for the pods that have it, this one among them."""
     writes = any(change.name == pod and any(op.path.endswith(key) for op in change.patch) for change in step.changes)
-    return writes or (isinstance(step.wait, EndpointsWait) and key in step.wait.selector)
+    waits = isinstance(step.wait, EndpointsWait) and key in step.wait.selector and pod in step.wait.pods
+    return writes or waits
 
 
 def kill_one(made: EmbeddedCluster) -> None:

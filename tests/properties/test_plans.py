@@ -113,19 +113,20 @@ def test_a_killed_run_and_its_successor_are_safe_back_to_back(
 
 
 def goes_back(before: World, actions: list[Action]) -> bool:
-    """Some label goes from one value to another and back, which no shadow tells from never having moved.
+    """Some label comes back to a value that it had, which no shadow tells from never having moved.
 
     It takes a run that was killed, a policy that was reverted, and a second run before the controller has read the
-    first; no selector in play may be made to rely on it (``docs/design/0002-order-and-barriers.md``).
+    first: the one thing that no order of steps guards against.
     """
-    values: dict[tuple[str, str], list[str]] = {}
+    trails: dict[tuple[str, str], list[str | None]] = {}
     for action in actions:
         if isinstance(action, PodWrite):
-            for key, value in action.labels.items():
-                trail = values.setdefault((action.name, key), list(filter(None, [before.labels[action.name].get(key)])))
-                if trail[-1:] != [value]:
-                    trail.append(value)
-    return any(len(trail) > len(set(trail)) for trail in values.values())
+            start = before.labels[action.name]
+            for key in {*start, *action.labels, *(key for name, key in trails if name == action.name)}:
+                trail = trails.setdefault((action.name, key), [start.get(key)])
+                if trail[-1] != action.labels.get(key):
+                    trail.append(action.labels.get(key))
+    return any(len(trail) > len(set(trail)) for trail in trails.values())
 
 
 def _both(
