@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = {"ci": 40, "full": 2000}
+EXAMPLES = {"ci": 300, "full": 3000}
 
 _wanted = os.environ.get("GATEKEEP_PROPERTY_EXAMPLES", "ci")
 settings.register_profile(

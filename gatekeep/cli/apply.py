@@ -49,7 +49,7 @@ def command(
 ) -> int:
     """Chooses between the saved plan and a new one."""
     from gatekeep.cli import carry_out, session
-    from gatekeep.cli.planned import plan_policies
+    from gatekeep.cli.planned import apply_command, plan_policies
 
     session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
     if plan is not None:
@@ -68,7 +68,8 @@ def command(
         )
     with session.opened(access) as cluster:
         snapshot = cluster.snapshot(namespaces)
-        return carry_out.plan_then_apply(cluster, planned(snapshot), snapshot, output, writing)
+        ways = carry_out.Ways(apply_command(policies, access, OutputFlags()), access)
+        return carry_out.plan_then_apply(cluster, planned(snapshot), snapshot, output, writing, ways)
 
 
 def _refuse_decided(context: click.Context) -> None:
@@ -94,6 +95,7 @@ def _apply_saved(
         return carry_out.show_and_stop(document, output, writing)
     with session.opened(access) as cluster:
         verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
+        ways = carry_out.Ways("gatekeep apply, with the policies of the plan: it has to be made again", access)
         if document.writes:
             carry_out.announce(document, cluster)
-        return carry_out.carry_out(cluster, document, verified, output, writing)
+        return carry_out.carry_out(cluster, document, verified, output, writing, ways)

@@ -6,13 +6,14 @@ import getpass
 import secrets
 import socket
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from gatekeep.cli.failures import say, to_stderr, usage
-from gatekeep.cli.options import OutputFlags, WriteFlags
+from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 from gatekeep.cli.output import emit, error_style, style_of
-from gatekeep.cli.planned import CHANGES, show, verdict
+from gatekeep.cli.planned import CHANGES, retire_command, show, verdict
 from gatekeep.cli.signals import stop_requests
+from gatekeep.model.errors import IncompleteError
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.render.documents import plain, report_json
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 DECLINED = 1
 
 
+class Ways(NamedTuple):
+    """Where a person stands whose run stopped half-way: the command that goes on, and the cluster it was for."""
+
+    on: str
+    access: ClusterFlags
+
+
 def require_answer(writing: WriteFlags) -> None:
     """Nobody to ask and nobody who said yes is a usage error, before any work is done."""
     if not writing.yes and not writing.dry_run and not is_terminal(sys.stdin):
@@ -42,7 +50,9 @@ def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags) -> int:
     return verdict(plan, output, detailed=writing.detailed)
 
 
-def plan_then_apply(cluster: Cluster, plan: Plan, snapshot: Snapshot, output: OutputFlags, writing: WriteFlags) -> int:
+def plan_then_apply(
+    cluster: Cluster, plan: Plan, snapshot: Snapshot, output: OutputFlags, writing: WriteFlags, ways: Ways
+) -> int:
     """A plan made just now: shown, approved, applied."""
     from gatekeep.operations.verify import require_applicable
 
@@ -51,7 +61,8 @@ def plan_then_apply(cluster: Cluster, plan: Plan, snapshot: Snapshot, output: Ou
     if not approved(plan, output, writing):
         say("note", "not applied; nothing was written")
         return DECLINED
-    return carry_out(cluster, plan, require_applicable(plan, snapshot, now=cluster.clock.now()), output, writing)
+    verified = require_applicable(plan, snapshot, now=cluster.clock.now())
+    return carry_out(cluster, plan, verified, output, writing, ways)
 
 
 def approved(plan: Plan, output: OutputFlags, writing: WriteFlags) -> bool:
@@ -75,14 +86,24 @@ def announce(plan: Plan, cluster: Cluster) -> None:
     say("note", f"applying plan {short_id(plan.id)} ({counted(len(plan.steps), 'step')}) to {server}")
 
 
-def carry_out(cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: OutputFlags, writing: WriteFlags) -> int:
-    """Applies a verified plan and reports what happened."""
-    outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
+def carry_out(
+    cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: OutputFlags, writing: WriteFlags, ways: Ways
+) -> int:
+    """Applies a verified plan and reports what happened. A run that stops half-way says how to go on and back."""
+    try:
+        outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
+    except IncompleteError as error:
+        raise IncompleteError(error.message, where=error.where, hint=_ways(plan, ways)) from error
     if output.format == "json":
         emit(outcome_json(outcome, plan), output)
     elif plan.writes or outcome.wrote or output.path:
         emit(outcome_text(outcome, plan, style_of(output)), output)
     return CHANGES if writing.detailed and outcome.wrote else 0
+
+
+def _ways(plan: Plan, ways: Ways) -> str:
+    back = [retire_command(gate.namespace, gate.name, ways.access) for gate in plan.gates if gate.action == "Gate"]
+    return "\n    ".join(["the state is safe as it is. To go on:", ways.on, *(["to go back:", *back] if back else [])])
 
 
 def outcome_json(outcome: Outcome, plan: Plan) -> str:

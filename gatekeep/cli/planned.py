@@ -119,8 +119,17 @@ def apply_command(policies: SourceFlags, access: ClusterFlags, output: OutputFla
             words.extend(word for name in policies.filenames for word in ("-f", name))
         if policies.namespace:
             words.extend(["-n", policies.namespace])
-    for name, flag in _WHICH_CLUSTER.items():
-        if value := getattr(access, name):
-            words.extend([flag, value])
+    return shlex.join([*words, *_cluster_words(access)])
+
+
+def retire_command(namespace: str, name: str, access: ClusterFlags) -> str:
+    """The way back from a gate, ready to be copied."""
+    return shlex.join(["gatekeep", "retire", f"{namespace}/{name}", *_cluster_words(access)])
+
+
+def _cluster_words(access: ClusterFlags) -> list[str]:
+    words = [
+        word for name, flag in _WHICH_CLUSTER.items() if (value := getattr(access, name)) for word in (flag, value)
+    ]
     words.extend(word for group in access.as_groups for word in ("--as-group", group))
-    return shlex.join(words)
+    return words

@@ -78,8 +78,12 @@ class Lock:
 
     def _patch(self, values: dict[str, str]) -> None:
         guard = (uid_guard(self.uid), Op("test", "/spec/holderIdentity", self.holder))
+        patch = (*guard, *(Op("add", path, value) for path, value in values.items()))
         try:
-            self.cluster.patch(self.ref, (*guard, *(Op("add", path, value) for path, value in values.items())))
+            try:
+                self.cluster.patch(self.ref, patch)
+            except PatchRejectedError:  # perhaps only a conflict with a writer of another field: ask once more
+                self.cluster.patch(self.ref, patch)
         except (PatchRejectedError, NotFoundError) as error:
             self.lost = True
             raise LockHeldError(

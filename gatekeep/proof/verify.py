@@ -151,7 +151,7 @@ def _silence_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str 
     for service in _touched(snapshot, timeline):
         key = (service.namespace, service.name)
         final = timeline.services.get(key)
-        if key in named or final is None or guards.are_helper_labels(service.metadata.labels):
+        if key in named or final is None:
             continue
         before, after = (_ready_names(service, snapshot, {}), _ready_names(final, snapshot, timeline.labels))
         if before != after:
@@ -211,7 +211,8 @@ def _touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
     for service in sorted(snapshot.services, key=lambda item: (item.namespace, item.name)):
         key = (service.namespace, service.name)
         selectors = set(service.spec.selector or {})
-        if is_gateable(service) and (key in patched or selectors & edited):
+        helper = guards.are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
+        if is_gateable(service) and not helper and (key in patched or selectors & edited):
             yield service
 
 

@@ -93,7 +93,7 @@ class Story:
 
     def command(self, *args: str, user: str = "admin") -> list[str]:
         """The command line, as a person would type it."""
-        program = "import sys; from gatekeep.cli.main import main; sys.argv[0] = 'gatekeep'; sys.exit(main())"
+        program = "import sys; from gatekeep.cli.main import script; sys.argv[0] = 'gatekeep'; script()"
         return [sys.executable, "-W", "error", "-c", program, *args, "--kubeconfig", str(self.stack.kubeconfig(user))]
 
     def gatekeep(self, *args: str, user: str = "admin") -> Finished:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gatekeep.cluster.embedded import EmbeddedCluster
-from gatekeep.model.errors import GatekeepError, IncompleteError, RefusedError, UnsafeError
+from gatekeep.model.errors import GatekeepError, IncompleteError, PatchRejectedError, RefusedError, UnsafeError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.plan import EndpointsWait, Plan, Step
 from tests.builders import cluster
@@ -79,7 +79,7 @@ def select_more(made: EmbeddedCluster) -> None:
 
 @some_stories
 def test_another_writer_changes_the_selector(name: str) -> None:
-    for number in moments(STORIES[name]):
+    for number in (0, *moments(STORIES[name])):
         made, moment, found, error = disturbed(STORIES[name], number, select_more)
         assert helpers(made) == []
         assert holder(made) == ""
@@ -109,7 +109,7 @@ def test_another_writer_changes_a_label(name: str) -> None:
     def act(made: EmbeddedCluster) -> None:
         made.edit(ref(pod), lambda data: data["metadata"]["labels"].update({key: "somebody"}))
 
-    for number in moments(story):
+    for number in (0, *moments(story)):
         made, moment, found, error = disturbed(story, number, act)
         assert helpers(made) == []
         assert holder(made) == ""
@@ -251,6 +251,38 @@ def test_pods_of_the_match_that_die_leave_the_switch_undone_below_the_floor() ->
     assert made.get(RNG)["spec"]["selector"] == {"app": "rng"}
     assert helpers(made) == []
     assert min(sizes(made)) == 2
+
+
+def test_pods_that_stay_and_die_keep_the_others_in() -> None:
+    made = bare()
+    run(made, wants(gate()))
+    snapshot = made.snapshot([NAMESPACE])
+    found = proved(wants(gate(pool=DEPLOYMENT_ONLY, min_ready=2))(snapshot), snapshot)
+    made.set_ready(ref(first_pod(made)), False)
+    with pytest.raises(UnsafeError, match="with 1 ready endpoints, at least 2 must stay"):
+        carry_out(made, found)
+    assert set(active(made).values()) == {"yes"}
+
+
+def active(made: EmbeddedCluster) -> dict[str, str | None]:
+    """The value of the gate label, by pod."""
+    return {pod.name: pod.labels.get("active") for pod in made.list_pods(NAMESPACE)}
+
+
+def test_one_label_that_may_not_be_written_stops_the_parallel_writes() -> None:
+    made = bare(pod_lag=3.0)
+    denied = made.list_pods(NAMESPACE)[0].name
+
+    def deny(verb: str, target: ObjectRef, count: int) -> None:
+        if verb == "patch" and target == ref(denied):
+            raise PatchRejectedError("denied by a policy (HTTP 422)")
+
+    made.before_write(deny)
+    with pytest.raises((IncompleteError, RefusedError), match="denied by a policy"):
+        run(made, wants(gate()), workers=4)
+    assert active(made)[denied] is None
+    assert made.get(RNG)["spec"]["selector"] == {"app": "rng"}
+    assert holder(made) == ""
 
 
 def test_a_newborn_of_another_owner_is_left_out() -> None:

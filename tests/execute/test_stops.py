@@ -17,6 +17,7 @@ from gatekeep.model.errors import (
     SignalledError,
     UnreachableError,
 )
+from gatekeep.model.objects import ObjectRef
 from tests.execute.faults import NEVER, Outage
 from tests.execute.world import (
     ALWAYS,
@@ -154,6 +155,28 @@ def selects(step: object) -> bool:
     return any(change.kind == "Service" and change.patch for change in getattr(step, "changes", ())) and (
         getattr(step, "action", "") == "Patch"
     )
+
+
+def test_a_helper_whose_creation_was_never_answered_is_removed() -> None:
+    made = bare()
+    until: list[float] = []
+
+    def lose(verb: str, ref: ObjectRef, count: int) -> None:
+        if verb == "create" and ref.kind == "Service":
+            until.append(made.clock.monotonic() + 1.9)
+        refuse(verb, ref, count)
+
+    def refuse(verb: str, ref: ObjectRef, count: int) -> None:
+        if until and made.clock.monotonic() < until[0]:
+            raise UnreachableError("no answer in time")
+
+    made.after_write(lose)
+    made.before_write(refuse)
+    with pytest.raises(IncompleteError, match="no answer in time"):
+        run(made, STORIES["add"].planner)
+    assert until
+    assert helpers(made) == []
+    converges(made, STORIES["add"])
 
 
 def calls(story: Story) -> int:

@@ -1,7 +1,7 @@
 """Who will put a selector back: the table measured with real tools (facts 4, peers-measured 2).
 
-Aspects: kubectl · server-side apply by anybody · Flux · Argo CD in both modes · Argo Rollouts · nobody · gatekeep itself ·
-after gatekeep's own write.
+Aspects: kubectl · server-side apply by anybody · Flux · Argo CD in both modes · Argo Rollouts · nobody, or only
+gatekeep · where the forecast stands.
 """
 
 from __future__ import annotations

@@ -112,7 +112,9 @@ def test_which_services_have_endpoints_of_their_own(item: Service, gateable: boo
 
 
 def test_ready_pods_are_those_of_the_namespace_that_match() -> None:
-    other = msgspec.convert({"metadata": {"name": "rng", "namespace": "e"}, "spec": {"selector": {"app": "rng"}}}, Service)
+    other = msgspec.convert(
+        {"metadata": {"name": "rng", "namespace": "e"}, "spec": {"selector": {"app": "rng"}}}, Service
+    )
     assert ready_pods([pod(), pod(ready=False)], service(), {"app": "rng"}) == (pod(),)
     assert ready_pods([pod()], service(), {"app": "rng", "active": "yes"}) == ()
     assert ready_pods([pod()], other, {"app": "rng"}) == ()

@@ -1,7 +1,7 @@
 """A saved plan, read again.
 
-Aspects: a good one passes · order of refusals: proof 4, id 65, stale 3 · a stored verdict is not trusted · the way back ·
-pods born since.
+Aspects: a good one passes · order of refusals: proof 4, id 65, stale 3 · a stored verdict is not trusted ·
+the way back · pods born since.
 """
 
 from __future__ import annotations
@@ -43,12 +43,11 @@ def swapped(found: Plan) -> Plan:
 
 
 def exit_code(found: Plan, snapshot: Snapshot) -> int:
-    """What ``apply`` would answer; 0 when it would go on."""
+    """What ``apply`` would answer; 0 when it would go on, -1 when it would not say what to do."""
     try:
         require_applicable(found, snapshot, now=NOW)
     except GatekeepError as error:
-        assert error.hint
-        return error.exit_code
+        return error.exit_code if error.hint else -1
     return 0
 
 

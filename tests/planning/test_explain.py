@@ -54,7 +54,9 @@ def test_which_pod_comes_from_which_owner() -> None:
 
 
 def test_many_pods_are_not_all_named() -> None:
-    builder = cluster().service("rng", {"app": "rng"}).deployment("rng", 9, {"app": "rng"}).daemonset("d", {"app": "rng"})
+    builder = (
+        cluster().service("rng", {"app": "rng"}).deployment("rng", 9, {"app": "rng"}).daemonset("d", {"app": "rng"})
+    )
     assert "9 pods (" in (text := message(plan(snapshot_of(builder), gate()), "mixed-owners"))
     assert "and 3 more" in text
 
@@ -96,9 +98,7 @@ def test_who_returns_to_rotation() -> None:
 def test_nobody_is_ready() -> None:
     builder = cluster().service("rng", {"app": "rng"}).deployment("rng", 2, {"app": "rng"}, ready=False)
     found = plan(snapshot_of(builder), gate())
-    assert message(found, "no-ready-endpoint") == (
-        "the Service has no ready endpoint now (2 pods match its selector)"
-    )
+    assert message(found, "no-ready-endpoint") == ("the Service has no ready endpoint now (2 pods match its selector)")
     assert found.proof.holds
 
 

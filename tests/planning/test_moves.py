@@ -1,12 +1,13 @@
 """Which steps a plan has, for every kind of move.
 
-Aspects: add · steady join, leave and both · retire · another key · another value · recovery after a kill at every step ·
-what a killed run left · several Services, some gated · long names · labels that were there before.
+Aspects: add · steady join, leave and both · retire · another key · another value · recovery after a kill at every
+step · what a killed run left · several Services, some gated · long names · labels that were there before.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import msgspec
 import pytest
@@ -225,13 +226,15 @@ def test_names_of_helpers_stay_within_63_characters(name: str) -> None:
 
 def test_long_names_that_begin_alike_get_different_helpers() -> None:
     one, two = "a" * 62 + "b", "a" * 62 + "c"
-    start = snapshot_of(cluster().service(one, {"app": "x"}).service(two, {"app": "x"}).deployment("x", 1, {"app": "x"}))
+    start = snapshot_of(
+        cluster().service(one, {"app": "x"}).service(two, {"app": "x"}).deployment("x", 1, {"app": "x"})
+    )
     found = plan(start, gate("g", services=(one, two)))
     assert len({change.name for step in found.steps if step.action == "Create" for change in step.changes}) == 2
 
 
 def test_a_shadow_is_resolved_exactly_as_its_service() -> None:
-    spec = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "publishNotReadyAddresses": True}
+    spec: dict[str, Any] = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "publishNotReadyAddresses": True}
     builder = cluster().service("rng", {"app": "rng"}, ports=[{"port": 80, "targetPort": "http", "name": "h"}], **spec)
     found = plan(snapshot_of(builder.deployment("rng", 1, {"app": "rng"}, ports={"http": 80})), gate())
     body = next(step.changes[0].object for step in found.steps if step.action == "Create")

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gatekeep.model.objects import PodStatus
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 from gatekeep.proof.drift import explain, stale
 from tests.builders import dockercoins
@@ -79,7 +80,7 @@ def test_stale(live: Snapshot, text: str) -> None:
         dataclasses.replace(START, pods=START.pods[1:]),
         with_pod(FIRST.name, uid="new"),
         with_pod(FIRST.name, labels={"other": "x"}),
-        dataclasses.replace(START, pods=tuple(msgspec.structs.replace(pod, status=type(pod.status)()) for pod in START.pods)),
+        dataclasses.replace(START, pods=tuple(msgspec.structs.replace(pod, status=PodStatus()) for pod in START.pods)),
         dataclasses.replace(START, identity=ClusterIdentity(uid=None), slices=(), workloads=(), nodes=()),
         snapshot_of(dockercoins().pods("newborn", labels={"app": "rng"})),
     ],

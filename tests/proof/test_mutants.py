@@ -1,7 +1,7 @@
 """Plans that were tampered with, one way at a time; the proof must refuse each and name what would suffer.
 
-Aspects: order · barriers (with those that may go) · guards (``test``, uid, undo) · what a plan may touch · what it claims ·
-slices · tampering that would hide a state from the proof. The good plan of each kind is accepted first of all.
+Aspects: order · barriers (with those that may go) · guards (``test``, uid, undo) · what a plan may touch · what it
+claims · slices · tampering that would hide a state from the proof. The good plan of each kind is accepted first of all.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ def test_retiring_needs_the_marker_when_the_set_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"), [("add", 4), ("add-out", 4), ("leave", -1), ("leave", 0), ("join", -1), ("both", -1), ("both", 1)]
+    ("kind", "place"),
+    [("add", 4), ("add-out", 4), ("leave", -1), ("leave", 0), ("join", -1), ("both", -1), ("both", 1)],
 )
 def test_a_barrier_that_may_go(kind: str, place: int) -> None:
     """Confirmations at the end, and between labels of one slice: pods travel on one ordered stream.
@@ -198,7 +199,7 @@ def test_an_order_that_does_not_matter() -> None:
 
 
 def test_a_disjoint_selector_switch_is_atomic_within_one_slice_only() -> None:
-    """A slice holds 100; two places are for pods that may be born on the way, of the Deployment and of its ReplicaSet."""
+    """A slice holds 100; two places are for pods born on the way, of the Deployment and of its ReplicaSet."""
     assert refusal(*disjoint_switch(98)) == ""
     text = refusal(*disjoint_switch(101))
     assert text.startswith("if the endpoint controller writes one EndpointSlice of the change before the other")
@@ -310,7 +311,12 @@ def test_pods_take_nothing_but_labels(op: Op) -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("/spec/externalIPs", ["192.0.2.1"]), ("/spec/type", "NodePort"), ("/metadata/labels/x", "y"), ("/spec/ports", [])],
+    [
+        ("/spec/externalIPs", ["192.0.2.1"]),
+        ("/spec/type", "NodePort"),
+        ("/metadata/labels/x", "y"),
+        ("/spec/ports", []),
+    ],
 )
 def test_services_take_nothing_but_a_selector(path: str, value: object) -> None:
     found, snapshot = good("add")
@@ -341,20 +347,22 @@ def test_the_wrong_pods() -> None:
     found, snapshot = good("add-out")
     members = {change.uid for change in found.steps[0].changes}
     others = [pod for pod in snapshot.pods if pod.labels.get("app") == "rng" and pod.uid not in members]
+    edits = {"active": (None, "yes")}, {"active": ("yes", None)}
     changes = tuple(
-        msgspec.structs.replace(change, name=pod.name, uid=pod.uid, patch=label_patch(pod.uid, {"active": (None, "yes")}),
-                                undo=label_patch(pod.uid, {"active": ("yes", None)}))
-        for change, pod in zip(found.steps[0].changes, others, strict=True)
-    )  # fmt: skip
+        fields(name=pod.name, uid=pod.uid, patch=label_patch(pod.uid, edits[0]), undo=label_patch(pod.uid, edits[1]))(
+            item
+        )
+        for item, pod in zip(found.steps[0].changes, others, strict=True)
+    )
     bad = replaced(found, 0, msgspec.structs.replace(found.steps[0], changes=changes, match=None))
     assert "Service dockercoins/rng ends with 3 ready pods" in refusal(bad, snapshot)
 
 
 def test_the_name_of_one_pod_and_the_uid_of_another() -> None:
     found, snapshot = good("add")
-    other = found.steps[0].changes[-1]
-    bad = replaced(found, 0, msgspec.structs.replace(found.steps[0], changes=(
-        msgspec.structs.replace(found.steps[0].changes[0], name=other.name), *found.steps[0].changes[1:-1])))  # fmt: skip
+    first, *rest, other = found.steps[0].changes
+    changes = (msgspec.structs.replace(first, name=other.name), *rest)
+    bad = replaced(found, 0, msgspec.structs.replace(found.steps[0], changes=changes))
     assert f"not of Pod dockercoins/{other.name}" in refusal(bad, snapshot)
 
 

@@ -171,9 +171,9 @@ class _Walk:
         self.world, self.actions, self.demand = world, actions, demand
         self.pod_writes = [item for item in actions if isinstance(item, PodWrite)]
         self.service_writes = [item for item in actions if isinstance(item, ServiceWrite)]
-        waited = [item.service for item in actions if isinstance(item, EndpointsWait) or hasattr(item, "service")]
-        self.names = tuple(dict.fromkeys([demand.service, *waited]))
-        self.last_wait = {item.service: number for number, item in enumerate(actions) if hasattr(item, "service")}
+        waits = [(number, item) for number, item in enumerate(actions) if not isinstance(item, PodWrite | ServiceWrite)]
+        self.names = tuple(dict.fromkeys([demand.service, *(item.service for _, item in waits)]))
+        self.last_wait = {item.service: number for number, item in waits}
         self._members: dict[tuple[str, int, int], frozenset[str] | None] = {}
         self._expected: dict[int, frozenset[str]] = {}
 
