@@ -44,7 +44,7 @@ def main() -> int:
 def _options() -> Any:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--pods", type=int, default=2000, help="pods behind the large Service (default 2000)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of labelling (default 3)")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of labelling (default 4)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure only these")
     parser.add_argument("--json", metavar="FILE", help="write the figures, every sample included, as JSON")
     return parser.parse_args()
@@ -87,7 +87,7 @@ def _live(options: Any) -> tuple[list[Line], float | None]:
                 time.sleep(3)
                 if "reading" in options.only:
                     _say("plan against curl")
-                    read, seconds = reading.measure(large, door, rounds=12)
+                    read, seconds = reading.measure(large, door, rounds=15)
                     per_pod = seconds / options.pods
                     lines = read + lines
                 if "labelling" in options.only:

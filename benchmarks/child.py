@@ -8,12 +8,13 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gatekeep import __version__
+from gatekeep.cli.main import collect_seldom
 from gatekeep.cluster.kube import KubeOptions, connect
 from gatekeep.cluster.kube.calls import JSON_PATCH, METADATA_ONLY
 from gatekeep.cluster.kube.cluster import encode_patch
@@ -113,4 +114,6 @@ def offline(pods: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump({"apply": apply, "patch": patch, "offline": offline}[sys.argv[1]](*sys.argv[2:]), sys.stdout)
+    collect_seldom()  # as the command line does
+    tasks: dict[str, Callable[..., dict[str, Any]]] = {"apply": apply, "patch": patch, "offline": offline}
+    json.dump(tasks[sys.argv[1]](*sys.argv[2:]), sys.stdout)

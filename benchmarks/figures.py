@@ -78,7 +78,10 @@ def at_least(limit: float, unit: str = "×") -> Budget:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. ``judged`` is the number that the budget is about; ``raw`` goes into the JSON."""
+    """One line of the table. ``judged`` is the number that the budget is about, ``note`` stands below the table.
+
+    ``raw`` goes into the JSON.
+    """
 
     what: str
     measured: str
@@ -86,6 +89,7 @@ class Line:
     ratio: str = ""
     budget: Budget | None = None
     judged: float | None = None
+    note: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -114,7 +118,7 @@ def compared(what: str, mine: Samples, peer: Samples, budget: Budget | None = No
         f"{ratio:.2f} ({by})",
         budget,
         ratio,
-        {"measured": mine.values, "peer": peer.values, "ratio": ratio},
+        raw={"measured": mine.values, "peer": peer.values, "ratio": ratio},
     )
 
 
@@ -132,7 +136,8 @@ def table(lines: Sequence[Line]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     text = [_row(row, widths) for row in rows]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(text)
+    notes = [f"{line.what.strip()}: {line.note}" for line in lines if line.note]
+    return "\n".join([*text, "", *notes] if notes else text)
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

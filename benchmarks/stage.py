@@ -89,7 +89,8 @@ class App:
 
     def _ready(self) -> bool:
         found = self.stack.api.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments")["items"]
-        return sum(item.get("status", {}).get("readyReplicas", 0) for item in found) == self.pods
+        ready: int = sum(item.get("status", {}).get("readyReplicas", 0) for item in found)
+        return ready == self.pods
 
     def _serving(self) -> bool:
         return len(self.stack.endpoints(self.namespace, self.name)) == self.pods

@@ -9,5 +9,5 @@ from benchmarks.processes import GATEKEEP, PYTHON, interleaved
 def measure(rounds: int) -> list[Line]:
     """Two programs, best against best: anything above is the machine's."""
     bare, helped = interleaved([(PYTHON, "-c", "pass"), (*GATEKEEP, "--help")], rounds)
-    pair = [Samples(tuple(run.wall for run in runs), MS1) for runs in (helped, bare)]
-    return [compared("gatekeep --help against python -c pass", *pair, at_most(3), by="best")]
+    mine, peer = (Samples(tuple(run.wall for run in runs), MS1) for runs in (helped, bare))
+    return [compared("gatekeep --help against python -c pass", mine, peer, at_most(3), by="best")]

@@ -120,7 +120,10 @@ def _pod() -> dict[str, Any]:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{APP}-@PART@", "uid": "replicasets-@PART@"}
     labels = {"app": APP, "part": "p@PART@", "pod-template-hash": "6d4cf56db6"}
     meta = _meta(f"{APP}-@PART@-@NUMBER@", "0000aaaa-1111-2222-3333-000000@NUMBER@")
-    fields = {"f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}}, "f:spec": {"f:containers": {"k:{}": {}}}}
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}},
+        "f:spec": {"f:containers": {"k:{}": {}}},
+    }
     managed = {"manager": "kube-controller-manager", "operation": "Update", "time": _TIME, "fieldsV1": fields}
     meta |= {"labels": labels, "ownerReferences": [{**owner, "controller": True}], "managedFields": [managed, managed]}
     mount = {"name": "kube-api-access", "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}

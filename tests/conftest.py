@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = {"ci": 300, "full": 3000}
+EXAMPLES = {"ci": 200, "full": 3000}
 
 _wanted = os.environ.get("GATEKEEP_PROPERTY_EXAMPLES", "ci")
 settings.register_profile(

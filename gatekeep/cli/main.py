@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return _say(f"gatekeep {__version__}\n")
     if arguments is None:
-        _collect_seldom()
+        collect_seldom()
     from gatekeep.cli.failures import EXIT_USAGE, guarded, to_stderr
 
     if not given:
@@ -53,7 +53,7 @@ def _run(arguments: list[str]) -> int:
     return run(arguments, program_name())
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """In a process that lives for one command, looking for garbage costs a tenth of a plan and finds next to none.
 
     Not never: an apply of 100,000 pods reads as many answers, and each leaves a little. At exit everything goes anyway.

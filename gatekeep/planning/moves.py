@@ -102,11 +102,11 @@ def _needing(draft: Draft, task: GateTask, gate: Gate, uids: set[str]) -> list[P
 def _strangers(draft: Draft, task: GateTask, gate: Gate, pending: list[Service], wanted: set[str]) -> list[Pod]:
     """Who carries ``gate`` by chance: the switch would let them in, though neither rotation holds them."""
     switched = [item for item in task.services if item not in pending]
-    serving = {pod.uid for item in switched for pod in draft.matched(item.namespace, draft.selector(item))}
+    entitled = {pod.uid for item in switched for pod in draft.matched(item.namespace, draft.selector(item))} | wanted
     return [
         pod
         for pod in (_behind(draft, task) if pending else ())
-        if draft.labels(pod).get(gate.key) == gate.value and pod.uid not in serving | wanted
+        if draft.labels(pod).get(gate.key) == gate.value and pod.uid not in entitled
     ]
 
 
