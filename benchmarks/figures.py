@@ -108,9 +108,11 @@ class Line:
 
 
 def compared(what: str, mine: Samples, peer: Samples, budget: Budget | None = None, *, by: str = "median") -> Line:
-    """A line with both and their ratio, of the medians or of the best samples."""
-    both = [getattr(samples, by) for samples in (mine, peer)]
-    ratio = both[0] / both[1]
+    """A line with both and their ratio: of the medians, of the best samples, or of each round, then the median."""
+    if by == "round":
+        ratio = statistics.median(one / other for one, other in zip(mine.values, peer.values, strict=True))
+    else:
+        ratio = getattr(mine, by) / getattr(peer, by)
     return Line(
         what,
         str(mine),

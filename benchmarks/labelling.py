@@ -24,7 +24,8 @@ def measure(app: App, door: Door, rounds: int) -> list[Line]:
         "kubectl": lambda: _kubectl(app, next(keys)),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
-    for order in itertools.islice(_orders(list(clients)), rounds):
+    _bare(app, door, next(keys))  # the first writes to a young control plane are its fastest, and tell nothing
+    for order in itertools.islice(_orders(*clients), rounds):
         for name in order:
             time.sleep(_REST_SECONDS)
             found[name].append(clients[name]())
@@ -33,17 +34,24 @@ def measure(app: App, door: Door, rounds: int) -> list[Line]:
     cpu = {name: Samples(tuple(used / app.pods for _, used in runs), _CPU) for name, runs in found.items()}
     what = f"apply, labels on {app.pods:,} pods, against"
     return [
-        compared(f"{what} kubectl label -l (whole process)", speed["gatekeep"], speed["kubectl"], at_least(2.5)),
-        compared(f"{what} a bare loop, {CONNECTIONS} connections", speed["gatekeep"], speed["bare"], at_least(0.95)),
+        compared(
+            f"{what} kubectl label -l (whole process)", speed["gatekeep"], speed["kubectl"], at_least(2.5), by="round"
+        ),
+        compared(
+            f"{what} a bare loop, {CONNECTIONS} connections",
+            speed["gatekeep"],
+            speed["bare"],
+            at_least(0.95),
+            by="round",
+        ),
         compared("  processor time, against kubectl label", cpu["gatekeep"], cpu["kubectl"]),
         compared("  processor time, against the bare loop", cpu["gatekeep"], cpu["bare"]),
     ]
 
 
-def _orders(names: list[str]) -> Iterator[list[str]]:
-    for number in itertools.count():
-        turn = number % len(names)
-        yield names[turn:] + names[:turn]
+def _orders(first: str, second: str, last: str) -> Iterator[list[str]]:
+    """The control plane gets slower as it ages; so the two that are close to each other take turns at being first."""
+    return itertools.cycle([[first, second, last], [second, first, last]])
 
 
 def _apply(app: App, key: str) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
         back = way_back(plan, snapshot, end)
     except RefusedError as error:
         return f"there is no plan back: {error.message}"
-    proof = prove(back, end).proof
+    proof = prove(back, end, may_empty=bare_nodes(plan, snapshot)).proof
     if not proof.holds:
         return f"the plan back is not safe: {proof.counter_example}"
     reached = {(item.namespace, item.name): item.after for item in (*plan.services, *back.services)}
@@ -46,3 +46,15 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
         if reached[item.namespace, item.name] != before:
             return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
     return None
+
+
+def bare_nodes(plan: Plan, snapshot: Snapshot) -> dict[tuple[str, str], frozenset[str]]:
+    """The nodes on which each Service of the plan had no ready endpoint to begin with."""
+    found = {}
+    for item in plan.services:
+        service = snapshot.service(item.namespace, item.name)
+        held = set(Draft(snapshot).ready(service, service.spec.selector or {})) if service else set()
+        pods = snapshot.pods_in(item.namespace)
+        used = {pod.spec.node_name for pod in pods if pod.name in held}
+        found[item.namespace, item.name] = frozenset(pod.spec.node_name for pod in pods) - used
+    return found

@@ -18,6 +18,8 @@ from gatekeep.model.policy import Gate
 from gatekeep.planning.draft import Draft, Edits, helper_body, helper_name
 from gatekeep.planning.task import GateTask, base_of, gated, gates_on, temporary_gate
 
+SEEN = "prove that the endpoint controller has seen the labels"
+
 
 def move(draft: Draft, task: GateTask) -> None:
     """Adds every step that ``task`` needs; none when all is as it should be.
@@ -77,16 +79,23 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
     if strangers or any(gate.key in draft.labels(pod) for pod in joining):
         _prove_selectors_read(draft, task)
     _strip(draft, task, strangers, "take off a label that would let in who is to stay out")
+    wanted = {item.name: gated(_base(draft, task, item), gate) for item in pending}
+    if task.unsettled and joining:
+        # A killed run may have taken this very label off a moment ago, and the controller may still see it there.
+        if pending:
+            _shadow(draft, task, pending, wanted)
+        else:
+            _confirm(draft, task, SEEN)
+        draft.next_phase()
     _label(draft, task, gate, joining, switching=bool(pending))
     draft.next_phase()
     if pending:
-        wanted = {item.name: gated(_base(draft, task, item), gate) for item in pending}
         _shadow(draft, task, pending, wanted)
         draft.next_phase()
         _select(draft, task, pending, wanted, must_be_read=bool(_leaving(draft, task, gate)))
     elif joining or _leaving(draft, task, gate):
         # Who leaves goes only after who joins is in, labels that a killed run put on a moment ago included.
-        _confirm(draft, task, "prove that the endpoint controller has seen the labels")
+        _confirm(draft, task, SEEN)
     draft.next_phase()
 
 
@@ -164,7 +173,9 @@ def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, switchi
     draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=match)
 
 
-def _shadow(draft: Draft, task: GateTask, pending: list[Service], wanted: Mapping[str, Mapping[str, str]]) -> None:
+def _shadow(
+    draft: Draft, task: GateTask, pending: list[Service], wanted: Mapping[str, Mapping[str, str]], reason: str = SEEN
+) -> None:
     """The barrier on the pod stream: the same controller must resolve the new selector as predicted."""
     shadows = [(item, _unused_name(draft, item, "shadow")) for item in pending]
     draft.create_helpers(
@@ -174,8 +185,8 @@ def _shadow(draft: Draft, task: GateTask, pending: list[Service], wanted: Mappin
     )
     for item, name in shadows:
         draft.await_endpoints(
-            item, wanted[item.name], name=name, timeout_seconds=task.timeout_seconds,
-            reason="prove that the endpoint controller has seen the labels", policy=task.reference,
+            item, wanted[item.name], name=name, timeout_seconds=task.timeout_seconds, reason=reason,
+            policy=task.reference,
         )  # fmt: skip
 
 
@@ -251,6 +262,19 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
         return
     _prove_selectors_read(draft, task)
     _strip(draft, task, found, "take off the label that no selector requires now")
+    draft.next_phase()
+    _prove_unlabelled(draft, task, [gate for gate in gates if any(gate.key in keys for keys in found.values())])
+
+
+def _prove_unlabelled(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
+    """No selector tells whether these labels are gone, so a shadow that still asks for them must come out empty.
+
+    Else the next plan that puts such a label back, within the lag of the pod stream, could take what the controller
+    saw before for what it sees after.
+    """
+    for gate in gates:
+        wanted = {item.name: gated(_base(draft, task, item), gate) for item in task.services}
+        _shadow(draft, task, list(task.services), wanted, "prove that the endpoint controller has seen the labels go")
 
 
 def _prove_selectors_read(draft: Draft, task: GateTask) -> None:

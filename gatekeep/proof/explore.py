@@ -129,14 +129,14 @@ def explore(
     run = Exploration(key, classes, versions, required, slices > 1, frozenset())
     run.allowed = _allowed(run, timeline)
     run.many_slices = slices > 1 or _spans_slices(run, timeline)
+    awaited = _last_waits(timeline, versions)
     for moment in timeline.moments:
         match moment:
             case PodWrites():
                 run.pod_steps.append(_pod_atoms(classes, moment.step))
             case ServiceWrites():
-                run.service_steps.append(
-                    frozenset((moment.step, written) for written in moment.services if written in versions)
-                )
+                matters = {name for name, last in awaited.items() if last > moment.step} | {key}
+                run.service_steps.append(frozenset((moment.step, name) for name in moment.services.keys() & matters))
             case Barrier() if (moment.wait.namespace, moment.wait.service) in versions:
                 _look(run, node)
                 if run.verdict.violation is None:
@@ -149,6 +149,13 @@ def explore(
         _look(run, node)
     run.verdict.classes = dict(enumerate(classes))
     return run.verdict
+
+
+def _last_waits(timeline: Timeline, versions: Versions) -> dict[ServiceKey, int]:
+    """The last step that waits for each Service in play; what becomes of a helper after that changes nothing."""
+    waits = [moment for moment in timeline.moments if isinstance(moment, Barrier)]
+    named = [((moment.wait.namespace, moment.wait.service), moment.step) for moment in waits]
+    return {name: step for name, step in named if name in versions}
 
 
 def classify(

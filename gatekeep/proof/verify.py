@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 
-from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
 from gatekeep.model.errors import PatchRejectedError
-from gatekeep.model.objects import ObjectMeta, Pod, Service
-from gatekeep.model.plan import ExistsWait, Plan, Proof, ServiceForecast
-from gatekeep.model.selectors import matches_map
+from gatekeep.model.objects import Pod, Service
+from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof import guards, simulate
-from gatekeep.proof.explore import Verdict, Versions, explore
-from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, SimulationError, Timeline
+from gatekeep.proof import claims, guards, simulate
+from gatekeep.proof.explore import Verdict, explore
+from gatekeep.proof.scope import edges, in_play, is_local, newborn, slices_of, touched
+from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
 from gatekeep.proof.streams import TooManyPartsError
 from gatekeep.proof.words import sentence
+
+NO_NODES: Mapping[ServiceKey, frozenset[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,14 @@ class Result:
     least_ready: Mapping[ServiceKey, int]
 
 
-def prove(plan: Plan, snapshot: Snapshot, *, exact: bool = True) -> Result:
+def prove(
+    plan: Plan, snapshot: Snapshot, *, exact: bool = True, may_empty: Mapping[ServiceKey, frozenset[str]] = NO_NODES
+) -> Result:
     """Explores every reachable state of ``plan`` on what it assumes of ``snapshot``.
 
     ``exact`` False allows for pods that came or went since the plan was made; they are not the plan's fault.
+    ``may_empty`` names nodes of a Service with a Local traffic policy that need not keep an endpoint: on the way back,
+    those that had none.
     """
     if problem := _shape_problem(plan):
         return _refuted(problem)
@@ -52,12 +58,14 @@ def prove(plan: Plan, snapshot: Snapshot, *, exact: bool = True) -> Result:
         timeline = simulate.replay(plan, base)
     except SimulationError as error:
         return _refuted(str(error))
-    if problem := _claims_problem(plan, base, timeline, exact=exact):
+    if problem := claims.problem_of(plan, base, timeline, exact=exact):
         return _refuted(problem)
     try:
-        return _explore_all(plan, base, timeline)
+        result = _explore_all(plan, base, timeline, may_empty)
     except TooManyPartsError:
         return _refuted("a step has more kinds of pods than can be explored; split the policy into several gates")
+    problem = claims.waits_problem(plan, base, timeline, exact=exact) if result.proof.holds else None
+    return _refuted(problem) if problem else result
 
 
 def verified(plan: Plan, snapshot: Snapshot, *, exact: bool = True) -> VerifiedPlan | Proof:
@@ -112,82 +120,16 @@ def _shape_problem(plan: Plan) -> str | None:
     return None
 
 
-def _claims_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: bool) -> str | None:
-    """The plan must say truly whom it labels, where it starts and where it ends."""
-    if exact and (problem := _unnamed_problem(plan, snapshot, timeline)):
-        return problem
-    for claim in plan.services:
-        service = snapshot.service(claim.namespace, claim.name)
-        final = timeline.services.get((claim.namespace, claim.name))
-        if service is None or final is None:
-            return f"Service {claim.namespace}/{claim.name} does not exist"
-        ready = snapshot.ready_uids(service)
-        alive = frozenset(pod.name for pod in snapshot.pods_in(claim.namespace) if pod.uid in ready)
-        before = _ready_names(service, snapshot, {})
-        after = _ready_names(final, snapshot, timeline.labels)
-        for word, said, found in (("starts", claim.before, before), ("ends", claim.after, after)):
-            if not _agrees(frozenset(said), found, claim, alive, exact=exact):
-                return (
-                    f"the plan says that Service {claim.namespace}/{claim.name} {word} with {len(said)} ready pods, "
-                    f"but it {word} with {len(found)}"
-                )
-    return _silence_problem(plan, snapshot, timeline)
-
-
-def _unnamed_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str | None:
-    named = {step.number: {change.uid for change in step.changes} for step in plan.steps if step.match}
-    for moment in timeline.moments:
-        if isinstance(moment, PodWrites) and moment.step in named:
-            others = moment.labels.keys() - named[moment.step]
-            if others:
-                pods = sorted(str(pod.ref) for pod in snapshot.pods if pod.uid in others)
-                return f"step {moment.step} does not name {pods[0]}, which its match would label"
-    return None
-
-
-def _silence_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str | None:
-    """A Service whose rotation the plan changes must be named in it."""
-    named = {(claim.namespace, claim.name) for claim in plan.services}
-    for service in _touched(snapshot, timeline):
-        key = (service.namespace, service.name)
-        final = timeline.services.get(key)
-        if key in named or final is None:
-            continue
-        before, after = (_ready_names(service, snapshot, {}), _ready_names(final, snapshot, timeline.labels))
-        if before != after:
-            return (
-                f"the plan changes the ready pods of Service {key[0]}/{key[1]} from {len(before)} to {len(after)} "
-                "and does not say so"
-            )
-    return None
-
-
-def _agrees(
-    said: frozenset[str], found: frozenset[str], claim: ServiceForecast, alive: frozenset[str], *, exact: bool
-) -> bool:
-    """Without ``exact``, pods that the plan does not know and pods that are gone or not ready by now do not count."""
-    if exact:
-        return said == found
-    known = frozenset(claim.before) | frozenset(claim.after)
-    return said & alive <= found and found & known <= said
-
-
-def _ready_names(service: Service, snapshot: Snapshot, labels: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
-    ready = snapshot.ready_uids(service)
-    return frozenset(
-        pod.name
-        for pod in snapshot.pods_in(service.namespace)
-        if pod.uid in ready and matches_map(service.spec.selector, labels.get(pod.uid, pod.labels))
-    )
-
-
-def _explore_all(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> Result:
+def _explore_all(
+    plan: Plan, snapshot: Snapshot, timeline: Timeline, may_empty: Mapping[ServiceKey, frozenset[str]]
+) -> Result:
     floors = {(item.namespace, item.name): item.floor for item in plan.services}
     states = 0
     least: dict[ServiceKey, int] = {}
-    for service in _touched(snapshot, timeline):
+    for service in touched(snapshot, timeline):
         key = (service.namespace, service.name)
-        for verdict in _explore_one(service, floors.get(key, 1), snapshot, timeline):
+        exempt = may_empty.get(key, frozenset())
+        for verdict in _explore_one(service, floors.get(key, 1), snapshot, timeline, exempt):
             states += verdict.states
             if verdict.least is not None:
                 least.setdefault(key, verdict.least)
@@ -197,28 +139,11 @@ def _explore_all(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> Result:
     return Result(Proof(holds=True, states=states), least)
 
 
-def _touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
-    """Every Service that an edited label or selector can move, named by the plan or not."""
-    edited: set[str] = set()
-    patched: set[ServiceKey] = set()
-    original = {pod.uid: pod.labels for pod in snapshot.pods}
-    for moment in timeline.moments:
-        if isinstance(moment, PodWrites):
-            for uid, labels in moment.labels.items():
-                edited.update(key for key, _ in labels.items() ^ original[uid].items())
-        if isinstance(moment, ServiceWrites):
-            patched.update(moment.services)
-    for service in sorted(snapshot.services, key=lambda item: (item.namespace, item.name)):
-        key = (service.namespace, service.name)
-        selectors = set(service.spec.selector or {})
-        helper = guards.are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
-        if is_gateable(service) and not helper and (key in patched or selectors & edited):
-            yield service
-
-
-def _explore_one(service: Service, floor: int, snapshot: Snapshot, timeline: Timeline) -> Iterable[Verdict]:
+def _explore_one(
+    service: Service, floor: int, snapshot: Snapshot, timeline: Timeline, exempt: frozenset[str]
+) -> Iterable[Verdict]:
     """The whole Service first, then each node where a Local traffic policy makes nodes matter."""
-    versions = _in_play(service, snapshot, timeline)
+    versions = in_play(service, snapshot, timeline)
     if versions[service.namespace, service.name][max(versions[service.namespace, service.name])] is None:
         return
     pods = snapshot.pods_in(service.namespace)
@@ -227,74 +152,13 @@ def _explore_one(service: Service, floor: int, snapshot: Snapshot, timeline: Tim
         for key, steps in versions.items()
         if (item := next((found for found in steps.values() if found), None))
     }
-    before, after = _edges(service, versions, pods, timeline, ready[service.namespace, service.name])
+    before, after = edges(service, versions, pods, timeline, ready[service.namespace, service.name])
     required = max(min(len(before), len(after)), min(floor, len(before)))
-    slices = _slices(service, snapshot)
-    newborn = tuple(_newborn(snapshot, service.namespace))
-    yield explore(service, timeline, pods, versions, ready, required=required, slices=slices, newborn=newborn)
-    if not _is_local(service):
+    slices = slices_of(service, snapshot)
+    births = tuple(newborn(snapshot, service.namespace))
+    yield explore(service, timeline, pods, versions, ready, required=required, slices=slices, newborn=births)
+    if not is_local(service):
         return
-    for node in sorted({pod.spec.node_name for pod in before}):
+    for node in sorted({pod.spec.node_name for pod in before} - exempt):
         local = [pod for pod in pods if pod.spec.node_name == node]
         yield explore(service, timeline, local, versions, ready, required=1, slices=slices, node=node)
-
-
-def _edges(
-    service: Service, versions: Versions, pods: Sequence[Pod], timeline: Timeline, ready: frozenset[str]
-) -> tuple[tuple[Pod, ...], tuple[Pod, ...]]:
-    steps = versions[service.namespace, service.name]
-    final = steps[max(steps)] or service
-    alive = [pod for pod in pods if pod.uid in ready]
-    return (
-        tuple(pod for pod in alive if matches_map(service.spec.selector, pod.labels)),
-        tuple(pod for pod in alive if matches_map(final.spec.selector, timeline.labels[pod.uid])),
-    )
-
-
-def _in_play(service: Service, snapshot: Snapshot, timeline: Timeline) -> Versions:
-    """The Service, its helpers (whoever is asked about one of its selectors) and the markers, after each step."""
-    key = (service.namespace, service.name)
-    found: dict[ServiceKey, dict[int, Service | None]] = {key: {0: service}}
-    _record(found[key], key, timeline)
-    selectors = [item.spec.selector for item in found[key].values() if item]
-    for moment in timeline.moments:
-        if not isinstance(moment, Barrier):
-            continue
-        name = (moment.wait.namespace, moment.wait.service)
-        helpful = isinstance(moment.wait, ExistsWait) or dict(moment.wait.selector) in selectors
-        if name in found or not helpful:
-            continue
-        found[name] = {0: snapshot.service(*name)}
-        _record(found[name], name, timeline)
-    return found
-
-
-def _record(steps: dict[int, Service | None], key: ServiceKey, timeline: Timeline) -> None:
-    for moment in timeline.moments:
-        if isinstance(moment, ServiceWrites) and key in moment.services:
-            steps[moment.step] = moment.services[key]
-
-
-def _slices(service: Service, snapshot: Snapshot) -> int:
-    return sum(
-        1
-        for item in snapshot.slices
-        if item.metadata.namespace == service.namespace
-        and item.metadata.labels.get(SERVICE_NAME_LABEL) == service.name
-        and MANAGED_BY_LABEL in item.metadata.labels
-        and item.endpoints
-    )
-
-
-def _newborn(snapshot: Snapshot, namespace: str) -> Iterable[Pod]:
-    """What the adversary may let be born at any time: one pod of each template, with the template's labels only."""
-    for workload in snapshot.workloads_in(namespace):
-        labels = workload.spec.template.metadata.labels
-        if labels:
-            yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))
-
-
-def _is_local(service: Service) -> bool:
-    spec = service.spec
-    outside = spec.type in ("NodePort", "LoadBalancer") and spec.external_traffic_policy == "Local"
-    return outside or spec.internal_traffic_policy == "Local"

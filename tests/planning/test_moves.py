@@ -54,6 +54,11 @@ def marked(number: str = "") -> list[str]:
     return [f"Create {MARKER}{number}", f"Wait {MARKER}{number}", "Wait rng"]
 
 
+def unlabelled(count: int, number: str = "") -> list[str]:
+    """Labels off, and a shadow that asks for them comes out empty."""
+    return [f"Unlabel {count}", f"Create {SHADOW}{number}", f"Wait {SHADOW}{number}"]
+
+
 @pytest.mark.parametrize(
     ("found", "steps", "before", "after"),
     [
@@ -63,18 +68,18 @@ def marked(number: str = "") -> list[str]:
         (plan(HALF, gate()), ["Label 3", "Wait rng"], 3, 6),
         (plan(GATED, gate(pool=DEPLOYMENT_ONLY)), ["Wait rng", "Unlabel 3", "Wait rng"], 6, 3),
         (plan(HALF, gate(pool=DAEMONSET_ONLY)), ["Label 3", "Wait rng", "Unlabel 3", "Wait rng"], 3, 3),
-        (retirement(GATED), ["Patch rng", *marked(), "Unlabel 6", f"Delete {MARKER}"], 6, 6),
-        (retirement(HALF), ["Patch rng", *marked(), "Unlabel 3", f"Delete {MARKER}"], 3, 6),
+        (retirement(GATED), ["Patch rng", *marked(), *unlabelled(6), f"Delete {MARKER}, {SHADOW}"], 6, 6),
+        (retirement(HALF), ["Patch rng", *marked(), *unlabelled(3), f"Delete {MARKER}, {SHADOW}"], 3, 6),
         (
             plan(HALF, gate(pool=DEPLOYMENT_ONLY, label=OTHER_KEY)),
-            [*switch(3), *marked(), "Unlabel 3", f"Delete {SHADOW}, {MARKER}"],
+            [*switch(3), *marked(), *unlabelled(3, "-2"), f"Delete {SHADOW}, {MARKER}, {SHADOW}-2"],
             3,
             3,
         ),
         (
             plan(HALF, gate(pool=DEPLOYMENT_ONLY, label=OTHER_VALUE)),
-            [*switch(3), *marked(), *switch(3, "-2"), *marked("-2"), "Unlabel 3",
-             f"Delete {SHADOW}, {MARKER}, {SHADOW}-2, {MARKER}-2"],
+            [*switch(3), *marked(), *switch(3, "-2"), *marked("-2"), *unlabelled(3, "-3"),
+             f"Delete {SHADOW}, {MARKER}, {SHADOW}-2, {MARKER}-2, {SHADOW}-3"],
             3,
             3,
         ),

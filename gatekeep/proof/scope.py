@@ -1,0 +1,97 @@
+"""What a proof has to look at: the Services that move, who helps to observe them, and who else may appear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
+from gatekeep.model.objects import ObjectMeta, Pod, Service
+from gatekeep.model.plan import ExistsWait
+from gatekeep.model.selectors import matches_map
+from gatekeep.model.snapshot import Snapshot
+from gatekeep.proof import guards
+from gatekeep.proof.explore import Versions
+from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, Timeline
+
+
+def touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
+    """Every Service that an edited label or selector can move, named by the plan or not."""
+    edited: set[str] = set()
+    patched: set[ServiceKey] = set()
+    original = {pod.uid: pod.labels for pod in snapshot.pods}
+    for moment in timeline.moments:
+        if isinstance(moment, PodWrites):
+            for uid, labels in moment.labels.items():
+                edited.update(key for key, _ in labels.items() ^ original[uid].items())
+        if isinstance(moment, ServiceWrites):
+            patched.update(moment.services)
+    for service in sorted(snapshot.services, key=lambda item: (item.namespace, item.name)):
+        key = (service.namespace, service.name)
+        selectors = set(service.spec.selector or {})
+        helper = guards.are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
+        if is_gateable(service) and not helper and (key in patched or selectors & edited):
+            yield service
+
+
+def edges(
+    service: Service, versions: Versions, pods: Sequence[Pod], timeline: Timeline, ready: frozenset[str]
+) -> tuple[tuple[Pod, ...], tuple[Pod, ...]]:
+    """The ready pods behind the Service before the plan and after it."""
+    steps = versions[service.namespace, service.name]
+    final = steps[max(steps)] or service
+    alive = [pod for pod in pods if pod.uid in ready]
+    return (
+        tuple(pod for pod in alive if matches_map(service.spec.selector, pod.labels)),
+        tuple(pod for pod in alive if matches_map(final.spec.selector, timeline.labels[pod.uid])),
+    )
+
+
+def in_play(service: Service, snapshot: Snapshot, timeline: Timeline) -> Versions:
+    """The Service, its helpers (whoever is asked about one of its selectors) and the markers, after each step."""
+    key = (service.namespace, service.name)
+    found: dict[ServiceKey, dict[int, Service | None]] = {key: {0: service}}
+    _record(found[key], key, timeline)
+    selectors = [item.spec.selector for item in found[key].values() if item]
+    for moment in timeline.moments:
+        if not isinstance(moment, Barrier):
+            continue
+        name = (moment.wait.namespace, moment.wait.service)
+        helpful = isinstance(moment.wait, ExistsWait) or dict(moment.wait.selector) in selectors
+        if name in found or not helpful:
+            continue
+        found[name] = {0: snapshot.service(*name)}
+        _record(found[name], name, timeline)
+    return found
+
+
+def _record(steps: dict[int, Service | None], key: ServiceKey, timeline: Timeline) -> None:
+    for moment in timeline.moments:
+        if isinstance(moment, ServiceWrites) and key in moment.services:
+            steps[moment.step] = moment.services[key]
+
+
+def slices_of(service: Service, snapshot: Snapshot) -> int:
+    """How many EndpointSlices with endpoints the Service has."""
+    return sum(
+        1
+        for item in snapshot.slices
+        if item.metadata.namespace == service.namespace
+        and item.metadata.labels.get(SERVICE_NAME_LABEL) == service.name
+        and MANAGED_BY_LABEL in item.metadata.labels
+        and item.endpoints
+    )
+
+
+def newborn(snapshot: Snapshot, namespace: str) -> Iterable[Pod]:
+    """What the adversary may let be born at any time: one pod of each template, with the template's labels only."""
+    for workload in snapshot.workloads_in(namespace):
+        labels = workload.spec.template.metadata.labels
+        if labels:
+            yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))
+
+
+def is_local(service: Service) -> bool:
+    """Traffic stays on the node where it arrives, so each node needs an endpoint of its own."""
+    spec = service.spec
+    outside = spec.type in ("NodePort", "LoadBalancer") and spec.external_traffic_policy == "Local"
+    return outside or spec.internal_traffic_policy == "Local"
