@@ -7,7 +7,7 @@ The same classes write and read it. The bytes are the same on every run: keys ar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -230,15 +230,36 @@ def sealed(plan: Plan) -> Plan:
 
 
 def content_id(plan: Plan) -> str:
-    """The id that fits the plan's content."""
-    data = document(plan)
-    del data["id"]
-    return digest(data)
+    """The id that fits the plan's content; the document is never held whole, it may be large."""
+    found = hashlib.sha256()
+    for piece in _canonical_pieces(plan, with_id=False):
+        found.update(piece)
+    return "sha256:" + found.hexdigest()
 
 
 def to_json(plan: Plan) -> str:
     """The document as people and tools read it: canonical order, indented by 2, with a final newline."""
-    return msgspec.json.format(canonical(document(plan)), indent=2).decode() + "\n"
+    return msgspec.json.format(b"".join(_canonical_pieces(plan, with_id=True)), indent=2).decode() + "\n"
+
+
+_NO_STEPS = b'"steps":[]}'
+_NO_CHANGES = b'"changes":[]'
+
+
+def _canonical_pieces(plan: Plan, *, with_id: bool) -> Iterator[bytes]:
+    """The canonical document in pieces: ``steps`` sorts last of all, ``changes`` right behind ``action``."""
+    shell = document(msgspec.structs.replace(plan, steps=()))
+    if not with_id:
+        del shell["id"]
+    yield canonical(shell)[: -len(_NO_STEPS)] + b'"steps":['
+    for index, step in enumerate(plan.steps):
+        frame = {**msgspec.to_builtins(msgspec.structs.replace(step, changes=())), "changes": []}
+        before, after = canonical(frame).split(_NO_CHANGES, 1)
+        yield (b"," if index else b"") + before + b'"changes":['
+        for number, change in enumerate(step.changes):
+            yield (b"," if number else b"") + canonical(change)
+        yield b"]" + after
+    yield b"]}"
 
 
 def from_json(text: bytes, where: str) -> Plan:

@@ -167,3 +167,14 @@ def _subdomain_problems(name: str) -> list[str]:
     if not _SUBDOMAIN.fullmatch(name):
         problems.append(SUBDOMAIN)
     return problems
+
+
+_RESERVED = frozenset({
+    "pod-template-hash", "controller-revision-hash", "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
+})  # fmt: skip
+
+
+def is_reserved(key: str) -> bool:
+    """Kubernetes' own controllers write this pod label and live by it."""
+    return key in _RESERVED or key.startswith("topology.kubernetes.io/")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+import msgspec
 
 from gatekeep.model.endpoints import counts_as_ready, named_target_ports
 from gatekeep.model.objects import (
@@ -88,6 +90,15 @@ class Snapshot:
 
     def owner_chain(self, meta: ObjectMeta) -> tuple[tuple[ObjectRef, str], ...]:
         """The chain of controllers above an object with their uids, nearest first."""
+        owner = controller_of(meta)
+        if owner is None:
+            return ()
+        key = (meta.namespace, owner.uid)
+        if key not in self._chains:
+            self._chains[key] = self._climb(meta)
+        return self._chains[key]
+
+    def _climb(self, meta: ObjectMeta) -> tuple[tuple[ObjectRef, str], ...]:
         chain: list[tuple[ObjectRef, str]] = []
         owner = controller_of(meta)
         while owner is not None and len(chain) < 5:
@@ -122,13 +133,36 @@ class Snapshot:
         return {}
 
     @cached_property
+    def _chains(self) -> dict[tuple[str, str], tuple[tuple[ObjectRef, str], ...]]:
+        return {}
+
+    @cached_property
     def _lineages(self) -> dict[str, frozenset[str]]:
         return {}
+
+    def relabelled(self, labels: Mapping[str, Mapping[str, str]], services: Iterable[Service]) -> Snapshot:
+        """The same pods with other labels, by uid, behind these Services, whose slices are not known.
+
+        Who is ready and who owns whom stays as it was.
+        """
+        pods = tuple([_with_labels(pod, labels.get(pod.metadata.uid, pod.metadata.labels)) for pod in self.pods])
+        found = replace(self, pods=pods, services=tuple(services), slices=())
+        found._ready.update(self._ready)
+        found._lineages.update(self._lineages)
+        found._chains.update(self._chains)
+        return found
 
     def top_owner(self, pod: Pod) -> ObjectRef | None:
         """The workload that people name: the Deployment, not its ReplicaSet. None for a pod without owner."""
         chain = self.owners_of(pod.metadata)
         return chain[-1] if chain else None
+
+
+def _with_labels(pod: Pod, labels: Mapping[str, str]) -> Pod:
+    metadata = pod.metadata
+    if labels is metadata.labels:
+        return pod
+    return msgspec.structs.replace(pod, metadata=msgspec.structs.replace(metadata, labels=labels))
 
 
 def _by_name(pod: Pod) -> str:

@@ -27,13 +27,13 @@ class Draft:
     snapshot: Snapshot
     steps: list[Step] = field(default_factory=list)
     phase: int = 1
-    _labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    _labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _selectors: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     _matched: dict[tuple[str, frozenset[tuple[str, str]]], tuple[Pod, ...]] = field(default_factory=dict)
 
     def labels(self, pod: Pod) -> Mapping[str, str]:
         """The pod's labels after the steps so far."""
-        return self._labels.get(pod.uid, pod.labels)
+        return self._labels.get(pod.metadata.uid, pod.metadata.labels)
 
     def selector(self, service: Service) -> Mapping[str, str]:
         """The Service's selector after the steps so far."""
@@ -44,13 +44,17 @@ class Draft:
         key = (namespace, frozenset(selector.items()))
         if key not in self._matched:
             pods = self.snapshot.pods_in(namespace)
-            self._matched[key] = tuple(pod for pod in pods if matches_map(selector, self.labels(pod)))
+            labels = self._labels
+            self._matched[key] = tuple(
+                [pod for pod in pods if matches_map(selector, labels.get(pod.metadata.uid, pod.metadata.labels))]
+            )
         return self._matched[key]
 
     def ready(self, service: Service, selector: Mapping[str, str]) -> tuple[str, ...]:
         """Names of the ready endpoints that ``service`` would have with ``selector`` after the steps so far."""
         ready = self.snapshot.ready_uids(service)
-        return tuple(pod.name for pod in self.matched(service.namespace, selector) if pod.uid in ready)
+        pods = self.matched(service.namespace, selector)
+        return tuple([pod.metadata.name for pod in pods if pod.metadata.uid in ready])
 
     def label(
         self, edits: Mapping[str, Edits], pods: Iterable[Pod], *, reason: str, policy: str, match: Match | None = None
@@ -60,18 +64,26 @@ class Draft:
         With a ``match`` there always is: it stands for pods that are born until the step is taken.
         """
         changes = []
-        self._matched.clear()
+        shared: dict[tuple[int, int], Mapping[str, str]] = {}
         for pod in pods:
-            wanted = edits[pod.uid]
-            self._labels[pod.uid] = _edited(self.labels(pod), wanted)
-            undo = {key: (new, old) for key, (old, new) in wanted.items()}
-            changes.append(
-                _change(
-                    "Pod", pod.namespace, pod.name, pod.uid, label_patch(pod.uid, wanted), label_patch(pod.uid, undo)
-                )
-            )
+            meta = pod.metadata
+            wanted = edits[meta.uid]
+            live = self._labels.get(meta.uid, meta.labels)
+            # Pods of one template mostly share one labels object, and those that move alike share one edit.
+            if (id(live), id(wanted)) not in shared:
+                shared[id(live), id(wanted)] = _edited(live, wanted)
+            self._labels[meta.uid] = shared[id(live), id(wanted)]
+            patch, undo = label_patch(meta.uid, wanted), label_patch(meta.uid, _reversed(wanted))
+            changes.append(_change("Pod", meta.namespace, meta.name, meta.uid, patch, undo))
+        self._forget({key for wanted in edits.values() for key in wanted})
         if changes or match is not None:
             self._add("Patch", reason, policy, tuple(changes), match=match)
+
+    def _forget(self, keys: set[str]) -> None:
+        """What was matched by selectors that use one of ``keys`` is no longer so."""
+        stale = [item for item in self._matched if any(key in keys for key, _ in item[1])]
+        for item in stale:
+            del self._matched[item]
 
     def select(
         self, wanted: Mapping[str, Mapping[str, str]], services: Iterable[Service], *, reason: str, policy: str
@@ -203,6 +215,10 @@ def helper_body(service: Service, name: str, selector: Mapping[str, str], gate: 
 def binding(name: str) -> str:
     """The name under which the uid of a created Service is bound."""
     return f"{name}.uid"
+
+
+def _reversed(edits: Edits) -> Edits:
+    return {key: (new, old) for key, (old, new) in edits.items()}
 
 
 def _edited(labels: Mapping[str, str], edits: Edits) -> dict[str, str]:

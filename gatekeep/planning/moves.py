@@ -7,6 +7,7 @@ with more than one EndpointSlice is not switched atomically. Why each barrier st
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping
 
@@ -168,7 +169,7 @@ def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, switchi
     """Before a switch the step stands even if nobody needs the label now: somebody may be born who does."""
     if not pods and not switching:
         return
-    edits: dict[str, Edits] = {pod.uid: {gate.key: (draft.labels(pod).get(gate.key), gate.value)} for pod in pods}
+    edits = {pod.uid: _edit(((gate.key, draft.labels(pod).get(gate.key), gate.value),)) for pod in pods}
     match = msgspec.structs.replace(task.match, gate=GateLabel(key=gate.key, value=gate.value))
     draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=match)
 
@@ -287,8 +288,14 @@ def _prove_selectors_read(draft: Draft, task: GateTask) -> None:
 def _strip(draft: Draft, task: GateTask, keys: Mapping[str, tuple[str, ...]], reason: str) -> None:
     """Removes labels; ``keys`` by pod uid."""
     pods = [pod for pod in draft.snapshot.pods_in(task.name.namespace) if pod.uid in keys]
-    edits: dict[str, Edits] = {pod.uid: {key: (draft.labels(pod)[key], None) for key in keys[pod.uid]} for pod in pods}
+    edits = {pod.uid: _edit(tuple([(key, draft.labels(pod)[key], None) for key in keys[pod.uid]])) for pod in pods}
     draft.label(edits, pods, reason=reason, policy=task.reference)
+
+
+@functools.lru_cache(maxsize=256)
+def _edit(moves: tuple[tuple[str, str | None, str | None], ...]) -> Edits:
+    """Key, old and new value; one object for all pods that move alike."""
+    return {key: (old, new) for key, old, new in moves}
 
 
 def _behind(draft: Draft, task: GateTask) -> list[Pod]:

@@ -9,7 +9,7 @@ from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ObjectRef, Service
 from gatekeep.model.policy import Gate
 from gatekeep.model.record import GATE_LABEL, MANAGED_BY, GateName
-from gatekeep.model.selectors import keys_of
+from gatekeep.model.selectors import is_reserved, keys_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.task import base_of, gates_on
 
@@ -76,6 +76,11 @@ def check_gate(services: tuple[Service, ...], target: Gate, known: tuple[Gate, .
                 hint="give the Service a selector of its own first, such as the app label of its pods",
             )
     namespace = services[0].namespace
+    if is_reserved(target.key):
+        raise RefusedError(
+            f"the gate key {target.key} is a label that Kubernetes' own controllers write",
+            hint="choose a key of your own, such as gatekeep.dev/NAME (the default)",
+        )
     _refuse_controller_key(target, namespace, snapshot)
     _refuse_foreign_service(services, target, namespace, snapshot)
 

@@ -167,14 +167,15 @@ def classify(
     writes = [(moment.step, moment.labels) for moment in timeline.moments if isinstance(moment, PodWrites)]
     asked = _by_answer(ready)
     groups: dict[tuple[Trail, frozenset[ServiceKey]], list[str]] = {}
+    trails: dict[tuple[tuple[int, int], ...], Trail] = {}
     for pod in pods:
         uid = pod.metadata.uid
-        trail = [(0, _relevant(pod.metadata.labels, keys))]
-        for step, labels in writes:
-            if uid in labels:
-                trail.append((step, _relevant(labels[uid], keys)))
-        answers = frozenset(name for uids, names in asked for name in names if uid in uids)
-        groups.setdefault((tuple(trail), answers), []).append(pod.metadata.name)
+        course = [(0, pod.metadata.labels), *[(step, labels[uid]) for step, labels in writes if uid in labels]]
+        same = tuple([(step, id(labels)) for step, labels in course])  # most pods share their labels objects
+        if same not in trails:
+            trails[same] = tuple([(step, _relevant(labels, keys)) for step, labels in course])
+        answers = frozenset([name for uids, names in asked for name in names if uid in uids])
+        groups.setdefault((trails[same], answers), []).append(pod.metadata.name)
     for pod in newborn:
         groups.setdefault((((0, _relevant(pod.labels, keys)),), frozenset()), []).append(pod.name)
     found = [PodClass(trail, answers, tuple(names)) for (trail, answers), names in groups.items()]

@@ -12,17 +12,12 @@ from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.record import GATE_LABEL, MANAGED_BY
-from gatekeep.model.selectors import keys_of
+from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_problems
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof.simulate import with_selector
 
 _ELSE = "somebody-else"
 _UID = "/metadata/uid"
-_RESERVED = frozenset({
-    "pod-template-hash", "controller-revision-hash", "pod-template-generation",
-    "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
-})  # fmt: skip
-_RESERVED_PREFIX = "topology.kubernetes.io/"
 
 
 def problems(plan: Plan, snapshot: Snapshot) -> str | None:
@@ -42,6 +37,8 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
                 return f"step {step.number}: {problem}"
             if change.kind not in ("Pod", "Service"):
                 return f"step {step.number} touches a {change.kind}, which no plan of this version does"
+        if problem := _match_problem(step, snapshot, checked):
+            return f"step {step.number}: {problem}"
     return None
 
 
@@ -65,14 +62,39 @@ def _pod_problem(
     if problem:
         return f"the patch of {where} {problem}"
     for key in _keys(rest):
-        if (change.namespace, key) in checked:
-            continue
-        checked.add((change.namespace, key))
-        if key in _RESERVED or key.startswith(_RESERVED_PREFIX):
-            return f"the patch of {where} touches the label {key}, by which Kubernetes' own controllers live"
-        for workload in snapshot.workloads_in(change.namespace):
-            if key in keys_of(workload.spec.selector):
-                return f"the patch of {where} touches the label {key}, by which {workload.ref} selects its pods"
+        if problem := _key_problem(change.namespace, key, snapshot, checked):
+            return f"the patch of {where} touches the label {key}, {problem}"
+    return None
+
+
+def _match_problem(step: Step, snapshot: Snapshot, checked: set[tuple[str, str]]) -> str | None:
+    """Whom a match labels is written as carefully as who is named, and with the same label."""
+    match = step.match
+    if match is None:
+        return None
+    if match.gate is None or step.action != "Patch":
+        return "a match says which label to put on, on a step that patches pods"
+    edits = [op for item in step.changes for op in item.patch[1:] if op.op in ("add", "replace")]
+    put_on = {(_keys((op,))[0], op.value) for op in edits}
+    if put_on - {(match.gate.key, match.gate.value)}:
+        return f"the match puts on {match.gate.key}={match.gate.value}, the patches another label"
+    if value_problems(match.gate.value) or key_problems(match.gate.key):
+        return f"{match.gate.key}={match.gate.value} is no valid label"
+    if problem := _key_problem(match.namespace, match.gate.key, snapshot, checked):
+        return f"the match touches the label {match.gate.key}, {problem}"
+    return None
+
+
+def _key_problem(namespace: str, key: str, snapshot: Snapshot, checked: set[tuple[str, str]]) -> str | None:
+    """Why no plan may write the label ``key``; each key is looked at once."""
+    if (namespace, key) in checked:
+        return None
+    checked.add((namespace, key))
+    if is_reserved(key):
+        return "by which Kubernetes' own controllers live"
+    for workload in snapshot.workloads_in(namespace):
+        if key in keys_of(workload.spec.selector):
+            return f"by which {workload.ref} selects its pods"
     return None
 
 

@@ -18,11 +18,12 @@ def touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
     """Every Service that an edited label or selector can move, named by the plan or not."""
     edited: set[str] = set()
     patched: set[ServiceKey] = set()
-    original = {pod.uid: pod.labels for pod in snapshot.pods}
+    original = {pod.metadata.uid: pod.metadata.labels for pod in snapshot.pods}
     for moment in timeline.moments:
         if isinstance(moment, PodWrites):
-            for uid, labels in moment.labels.items():
-                edited.update(key for key, _ in labels.items() ^ original[uid].items())
+            pairs = {(id(after), id(original[uid])): (after, original[uid]) for uid, after in moment.labels.items()}
+            for after, before in pairs.values():
+                edited.update(key for key, _ in after.items() ^ before.items())
         if isinstance(moment, ServiceWrites):
             patched.update(moment.services)
     for service in sorted(snapshot.services, key=lambda item: (item.namespace, item.name)):

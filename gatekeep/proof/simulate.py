@@ -129,15 +129,21 @@ def replay(plan: Plan, snapshot: Snapshot) -> Timeline:
 def _pod_writes(step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels]) -> dict[str, Labels]:
     """A named pod that is gone is skipped, as apply skips it."""
     written: dict[str, Labels] = {}
+    shared: dict[tuple[int, Patch], Labels] = {}
     for change in step.changes:
         if change.kind != "Pod":
             continue
         pod = pods.get(change.uid or "")
         if pod is None:
             continue
-        live = labels.get(pod.uid, pod.labels)
+        uid = pod.metadata.uid
+        live = labels.get(uid, pod.metadata.labels)
         try:
-            written[pod.uid] = labels_after(pod.uid, live, change.patch)
+            rest = behind_uid(uid, change.patch)
+            # Pods of one template mostly share one labels object: they share the outcome too.
+            if (id(live), rest) not in shared:
+                shared[id(live), rest] = labels_after(live, rest)
+            written[uid] = shared[id(live), rest]
         except PatchRejectedError as error:
             raise SimulationError(f"step {step.number} does not apply to {pod.ref}: {error.message}") from error
     return written
@@ -147,10 +153,10 @@ def _joining(
     step: Step, snapshot: Snapshot, labels: Mapping[str, Labels], written: Mapping[str, Labels]
 ) -> dict[str, Labels]:
     """Pods that the step does not name and that apply labels all the same, because they belong to its match."""
-    match, gate = step.match, gate_of(step)
-    if match is None or gate is None:
+    match = step.match
+    if match is None or match.gate is None:
         return {}
-    key, value = gate
+    key, value = match.gate.key, match.gate.value
     found: dict[str, Labels] = {}
     for pod in snapshot.pods_in(match.namespace):
         live = labels.get(pod.uid, pod.labels)
@@ -161,21 +167,18 @@ def _joining(
     return found
 
 
-def gate_of(step: Step) -> tuple[str, str] | None:
-    """The label that a step puts on, as apply reads it from the step's own patches."""
-    for change in step.changes:
-        for op in change.patch:
-            if change.kind == "Pod" and op.op in ("add", "replace"):
-                return _label_of(op), op.value
-    return None
+def behind_uid(uid: str, patch: Patch) -> Patch:
+    """The patch without its tests of the uid, which must hold. Raises :class:`PatchRejectedError`."""
+    if patch and patch[0].path == _UID and patch[0].op == "test" and patch[0].value == uid:
+        patch = patch[1:]
+    for op in patch:
+        if op.path == _UID and op.op == "test" and op.value != uid:
+            raise PatchRejectedError(f"test of {_UID}: expected {op.value!r}, found {uid!r}")
+    return patch
 
 
-def labels_after(uid: str, labels: Labels, patch: Patch) -> Labels:
-    """The pod's labels after ``patch``. Raises :class:`PatchRejectedError`."""
-    guards = [op for op in patch if op.path == _UID and op.op == "test"]
-    if any(op.value != uid for op in guards):
-        raise PatchRejectedError(f"test of {_UID}: expected {guards[0].value!r}, found {uid!r}")
-    rest = tuple([op for op in patch if not (op.path == _UID and op.op == "test")])
+def labels_after(labels: Labels, rest: Patch) -> Labels:
+    """The pod's labels after ``rest``, which touches labels only. Raises :class:`PatchRejectedError`."""
     edits = _edits(rest, tuple([labels.get(_label_of(op)) for op in rest]))
     result = dict(labels)
     for key, value in edits:

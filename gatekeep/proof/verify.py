@@ -9,7 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from gatekeep.model.errors import PatchRejectedError
-from gatekeep.model.objects import Pod, Service
+from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof import claims, guards, simulate
@@ -88,22 +88,7 @@ def with_proof(plan: Plan, result: Result) -> Plan:
 def final_snapshot(plan: Plan, snapshot: Snapshot) -> Snapshot:
     """The snapshot as it is once the plan is carried out. Raises :class:`SimulationError`."""
     timeline = simulate.replay(plan, simulate.assumed(plan, snapshot))
-    pods = tuple(_relabelled(pod, timeline.labels[pod.uid]) for pod in snapshot.pods)
-    return Snapshot(
-        identity=snapshot.identity,
-        pods=pods,
-        services=tuple(timeline.services.values()),
-        workloads=snapshot.workloads,
-        nodes=snapshot.nodes,
-        config_maps=snapshot.config_maps,
-        missing=snapshot.missing,
-    )
-
-
-def _relabelled(pod: Pod, labels: Mapping[str, str]) -> Pod:
-    if labels is pod.labels:
-        return pod
-    return msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=labels))
+    return snapshot.relabelled(timeline.labels, timeline.services.values())
 
 
 def _refuted(reason: str) -> Result:

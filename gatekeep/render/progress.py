@@ -43,9 +43,18 @@ class Progress:
         self._ready: dict[str, int] = {}
         self._told: dict[str, int] = {}
         self._shown = False
+        self._broken = False
 
     def __call__(self, event: Event) -> None:
-        """Tells about one event."""
+        """Tells about one event; a mistake in the telling is told once, and the apply goes on."""
+        try:
+            self._tell(event)
+        except Exception as error:  # whatever it is, it must not end a run half-way
+            if not self._broken:
+                self._line(f"  {self._style.text('·')} {self._style.text(f'progress is not shown in full: {error!r}')}")
+            self._broken = True
+
+    def _tell(self, event: Event) -> None:
         match event:
             case StepStarted(step=step, total=total):
                 self._number, self._what = f"[{step.number:>{len(str(total))}}/{total}]", self._words(step)
@@ -96,9 +105,10 @@ class Progress:
 
     def _words(self, step: Step) -> str:
         """What the step does; asked once a step, because it looks at every change."""
-        first, *others = lines_of(step)
-        more = f" (and {counted(len(others), 'other change')})" if others else ""
-        return self._style.text(f"{first.symbol} {first.objects}: {first.change}{more}")
+        groups: dict[str, list[str]] = {}
+        for line in lines_of(step):
+            groups.setdefault(f"{line.symbol} {line.objects}", []).append(line.change)
+        return self._style.text("; ".join(f"{objects}: {', '.join(all_)}" for objects, all_ in groups.items()))
 
     def _painted(self, text: str) -> str:
         """Colours the mark of a step that is done; last of all, because colour codes would count as columns."""

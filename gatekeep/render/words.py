@@ -16,6 +16,7 @@ from gatekeep.render.layout import counted, seconds
 
 LABELS = ("metadata", "labels")
 SELECTOR = ("spec", "selector")
+LATER = "pods born until then"
 PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
 
 
@@ -35,7 +36,14 @@ def lines_of(step: Step) -> list[Line]:
     for change in step.changes:
         symbol, words = change_words(step, change)
         groups.setdefault((symbol, change.kind, change.namespace, words), []).append(change)
-    return [Line(symbol, _objects(changes), words) for (symbol, _, _, words), changes in groups.items()]
+    rows = [Line(symbol, _objects(changes), words) for (symbol, _, _, words), changes in groups.items()]
+    return rows or [_later(step)]
+
+
+def _later(step: Step) -> Line:
+    """A step that nobody needs now: it is for the pods that are born before it runs."""
+    gate = step.match.gate if step.match is not None else None
+    return Line("+", LATER, f"+ {gate.key}={gate.value}" if gate else "label them")
 
 
 def wait_words(wait: Wait) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from gatekeep.model.patches import Op, label_patch
-from gatekeep.model.plan import Change, Match, Plan, ServiceForecast, Step
+from gatekeep.model.plan import Change, GateLabel, Match, Plan, ServiceForecast, Step
 from gatekeep.model.policy import Gate
 from gatekeep.model.selectors import LabelSelector
 from gatekeep.model.snapshot import Snapshot
@@ -398,9 +398,21 @@ def msgspec_snapshot(snapshot: Snapshot, *services: Any) -> Snapshot:
     return Snapshot(pods=snapshot.pods, services=(*snapshot.services, *services), workloads=snapshot.workloads)
 
 
+@pytest.mark.parametrize("gate", [None, GateLabel("other", "yes"), GateLabel("app", "yes"), GateLabel("active", "x y")])
+def test_a_match_puts_on_the_very_label_of_its_step(gate: GateLabel | None) -> None:
+    found, snapshot = good("add")
+    match = found.steps[0].match
+    assert match is not None
+    bare = msgspec.structs.replace(found.steps[0], match=msgspec.structs.replace(match, gate=gate), changes=())
+    for step in (msgspec.structs.replace(bare, changes=found.steps[0].changes), bare):
+        if gate is None or step.changes or gate.key != "other":
+            assert "step 1: " in refusal(replaced(found, 0, step), snapshot)
+
+
 def test_a_match_that_reaches_more_than_it_names() -> None:
     found, snapshot = good("add-out")
-    wide = Match(namespace="dockercoins", selector=LabelSelector(match_labels={"app": "rng"}))
+    label = GateLabel(key="active", value="yes")
+    wide = Match(namespace="dockercoins", selector=LabelSelector(match_labels={"app": "rng"}), gate=label)
     bad = replaced(found, 0, msgspec.structs.replace(found.steps[0], match=wide))
     assert "which its match would label" in refusal(bad, snapshot)
     assert not prove(bad, snapshot, exact=False).proof.holds

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import io
 
+import msgspec
+import pytest
+
 from gatekeep.model.events import Note, ReadyEndpoints, StepFinished, StepProgress, StepStarted, WaitProgress
+from gatekeep.model.plan import GateLabel, Match
+from gatekeep.model.selectors import LabelSelector
+from gatekeep.render import progress as module
 from gatekeep.render.progress import Progress
 from gatekeep.render.style import Style
 from tests.render.samples import sample
@@ -99,3 +105,26 @@ def test_a_closed_stderr_does_not_stop_an_apply() -> None:
     stream.close()
     tell(StepStarted(STEPS[0], 6))
     tell(StepFinished(1, 2.0))
+
+
+LATER = msgspec.structs.replace(
+    STEPS[0], changes=(), match=Match("shop", LabelSelector({"app": "rng"}), gate=GateLabel("active", "yes"))
+)
+
+
+def test_a_labelling_step_that_nobody_needs_yet_is_told_as_well() -> None:
+    tell, stream, _ = progress()
+    tell(StepStarted(LATER, 6))
+    tell(StepFinished(1, 0.0))
+    assert stream.getvalue() == "[1/6] ✔   0.0s  + pods born until then: + active=yes\n"
+
+
+def test_a_mistake_in_the_telling_does_not_stop_an_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(step: object) -> list[object]:
+        raise LookupError("no such word")
+
+    monkeypatch.setattr(module, "lines_of", fail)
+    tell, stream, _ = progress()
+    tell(StepStarted(STEPS[0], 6))
+    tell(StepStarted(STEPS[1], 6))
+    assert stream.getvalue().count("progress is not shown in full: LookupError('no such word')") == 1

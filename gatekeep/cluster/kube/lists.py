@@ -107,7 +107,7 @@ def _list_once(
         del answer
         items: list[T] = page.items or []
         token = page.metadata.continue_
-        if share is not None and (token or found):
+        if share is not None:
             for pod in items:
                 share(pod)
         found = found + items if found else items
@@ -124,11 +124,13 @@ def _decoder(item: type[T]) -> msgspec.json.Decoder[Page[T]]:
 def _sharer() -> Callable[[Any], None]:
     """Lets pods of a long list share the parts in which they are equal: 100,000 pods take 180 MB instead of 320."""
     known: dict[Any, Any] = {}
+    labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     put = msgspec.structs.force_setattr
 
     def share(pod: Pod) -> None:
         meta, spec, status = pod.metadata, pod.spec, pod.status
         put(meta, "namespace", known.setdefault(meta.namespace, meta.namespace))
+        put(meta, "labels", labels.setdefault(tuple(meta.labels.items()), meta.labels))
         put(meta, "owner_references", known.setdefault(meta.owner_references, meta.owner_references))
         put(spec, "node_name", known.setdefault(spec.node_name, spec.node_name))
         put(spec, "containers", known.setdefault(spec.containers, spec.containers))
