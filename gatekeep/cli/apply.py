@@ -31,7 +31,7 @@ _DECIDED = {
 )
 @click.argument("plan", required=False)
 @options.policy_options
-@options.snapshot_option
+@options.dry_snapshot_option
 @options.write_options
 @options.output_options
 @options.timeout_option
@@ -55,7 +55,6 @@ def command(
     if plan is not None:
         _refuse_decided(context)
         return _apply_saved(plan, access, output, writing, snapshot_file)
-    carry_out.require_answer(writing)
     loaded = session.policies(policies.filenames)
     namespaces = session.namespaces_of(loaded, policies.namespace)
 
@@ -64,7 +63,7 @@ def command(
 
     if writing.dry_run:
         return carry_out.show_and_stop(
-            planned(session.look(access, snapshot_file, namespaces).snapshot), output, writing
+            planned(session.look(access, snapshot_file, namespaces).snapshot), output, writing, access
         )
     with session.opened(access) as cluster:
         snapshot = cluster.snapshot(namespaces)
@@ -92,10 +91,10 @@ def _apply_saved(
     if writing.dry_run:
         view = session.look(access, snapshot_file, namespaces)
         require_applicable(document, view.snapshot, now=view.now)
-        return carry_out.show_and_stop(document, output, writing)
+        return carry_out.show_and_stop(document, output, writing, access)
     with session.opened(access) as cluster:
         verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
-        ways = carry_out.Ways("gatekeep apply, with the policies of the plan: it has to be made again", access)
+        ways = carry_out.Ways("gatekeep apply -f POLICIES, those that the plan was made from", access)
         if document.writes:
             carry_out.announce(document, cluster)
         return carry_out.carry_out(cluster, document, verified, output, writing, ways)

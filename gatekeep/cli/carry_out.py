@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from gatekeep.cli.failures import say, to_stderr, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 from gatekeep.cli.output import emit, error_style, style_of
-from gatekeep.cli.planned import CHANGES, retire_command, show, verdict
+from gatekeep.cli.planned import CHANGES, retiring, show, verdict
 from gatekeep.cli.signals import stop_requests
 from gatekeep.model.errors import IncompleteError
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
+from gatekeep.render.around import way_back
 from gatekeep.render.documents import plain, report_json
 from gatekeep.render.layout import counted
 from gatekeep.render.progress import Progress
@@ -39,14 +40,14 @@ class Ways(NamedTuple):
 
 
 def require_answer(writing: WriteFlags) -> None:
-    """Nobody to ask and nobody who said yes is a usage error, before any work is done."""
+    """Nobody to ask and nobody who said yes is a usage error, before anything is written."""
     if not writing.yes and not writing.dry_run and not is_terminal(sys.stdin):
         raise usage("there is no terminal to ask on", "say -y to apply without asking, or --dry-run to look first")
 
 
-def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags) -> int:
+def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags, access: ClusterFlags) -> int:
     """``--dry-run``: as ``plan`` does it."""
-    show(plan, output)
+    show(plan, output, access)
     return verdict(plan, output, detailed=writing.detailed)
 
 
@@ -57,25 +58,26 @@ def plan_then_apply(
     from gatekeep.operations.verify import require_applicable
 
     if not plan.proof.holds:
-        return show_and_stop(plan, output, writing)
-    if not approved(plan, output, writing):
+        return show_and_stop(plan, output, writing, ways.access)
+    if not approved(plan, output, writing, ways.access):
         say("note", "not applied; nothing was written")
         return DECLINED
     verified = require_applicable(plan, snapshot, now=cluster.clock.now())
     return carry_out(cluster, plan, verified, output, writing, ways)
 
 
-def approved(plan: Plan, output: OutputFlags, writing: WriteFlags) -> bool:
+def approved(plan: Plan, output: OutputFlags, writing: WriteFlags, access: ClusterFlags) -> bool:
     """Shows the plan and asks. With ``-o json`` or ``--out`` the data is the report, so the plan goes to stderr."""
     if output.format == "text" and not output.path:
-        show(plan, output)
+        show(plan, output, access)
     elif plan.writes and not writing.yes:
-        to_stderr(plan_text(plan, error_style()))
+        to_stderr(plan_text(plan, error_style(), retire=retiring(access)))
     if not plan.writes:
         return True
     if writing.yes:
         to_stderr("\n")
         return True
+    require_answer(writing)
     to_stderr("\nApply this plan? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -97,13 +99,15 @@ def carry_out(
     if output.format == "json":
         emit(outcome_json(outcome, plan), output)
     elif plan.writes or outcome.wrote or output.path:
-        emit(outcome_text(outcome, plan, style_of(output)), output)
+        emit(outcome_text(outcome, plan, style_of(output), retiring(ways.access)), output)
     return CHANGES if writing.detailed and outcome.wrote else 0
 
 
 def _ways(plan: Plan, ways: Ways) -> str:
-    back = [retire_command(gate.namespace, gate.name, ways.access) for gate in plan.gates if gate.action == "Gate"]
-    return "\n    ".join(["the state is safe as it is. To go on:", ways.on, *(["to go back:", *back] if back else [])])
+    """Commands on lines of their own, set in."""
+    back = way_back(plan, retiring(ways.access))
+    lines = [f"  {line}" for line in (*back.commands, back.words) if line]
+    return "\n".join(["the state is safe as it is. To go on:", f"  {ways.on}", "to go back:", *lines])
 
 
 def outcome_json(outcome: Outcome, plan: Plan) -> str:

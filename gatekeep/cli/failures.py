@@ -81,7 +81,8 @@ def say(word: str, message: str, hint: str = "") -> None:
     first, *more = message.split("\n")
     lines = [f"{style.paint(f'{word}:', 'bold', look)} {style.text(first)}"]
     lines.extend(f"  {style.text(line.strip())}" for line in more)
-    lines.extend(f"  {style.text('→ ' + line.strip())}" for line in hint.split("\n") if line)
+    advice = [line.rstrip() for line in hint.split("\n") if line.strip()]
+    lines.extend(f"  {style.text('→' if at == 0 else ' ')} {style.text(line)}" for at, line in enumerate(advice))
     to_stderr("\n".join(lines) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatekeep.cli import options
@@ -28,11 +29,22 @@ def command(output: OutputFlags, filenames: tuple[str, ...]) -> int:
         count, items = len(repository.policies), [LintItem(finding) for finding in repository.findings]
     except DocumentErrors as error:
         count, items = 0, [_item(problem) for problem in error.problems]
+    if not count and not any(item.finding.severity == "error" for item in items):
+        items.append(_nothing_there(filenames))
     if output.format == "json":
         emit(lint_json(items, count), output)
     else:
         emit(lint_text(items, count, style_of(output)), output)
     return int(any(item.finding.severity == "error" for item in items))
+
+
+def _nothing_there(filenames: Sequence[str]) -> LintItem:
+    """A job that checks the wrong folder must not pass."""
+    from gatekeep.model.plan import Finding
+    from gatekeep.render.findings import LintItem
+
+    finding = Finding("error", "no-policy", "no policy was found", file=", ".join(filenames))
+    return LintItem(finding, hint="name a file or folder with policies: -f PATH")
 
 
 def _item(problem: Problem) -> LintItem:

@@ -167,9 +167,15 @@ snapshot_option = click.option(
     metavar="FILE",
     help="Cluster state from this file (gatekeep snapshot, kubectl get -o json), not from the cluster.",
 )
+dry_snapshot_option = click.option(
+    "--snapshot", "snapshot_file", metavar="FILE", help="Cluster state from this file; only with --dry-run."
+)
+gate_namespace_option = click.option("--namespace", "-n", metavar="NAME", help="The namespace of GATE.")
 namespace_option = click.option("--namespace", "-n", metavar="NAME", help="Only this namespace.")
 timeout_option = click.option(
     "--timeout", type=duration, metavar="DURATION", default="5m", show_default=True, help="Limit for each wait."
 )
-now_option = click.option("--now", type=time, metavar="TIME", help="The time to plan for; only with --snapshot.")
+now_option = click.option(
+    "--now", type=time, metavar="TIME", help="Take this for the current time; only with --snapshot."
+)
 out_option = click.option("--out", metavar="FILE", type=click.Path(dir_okay=False), help="Write there, not to stdout.")

@@ -43,7 +43,7 @@ def command(
     expiry = planned.expiry(view.now, expires)
     plan = planned.plan_policies(loaded, view.snapshot, policies, timeout, expires_at=expiry)
     next_step = planned.apply_command(policies, access, output) if plan.writes and plan.proof.holds else ""
-    planned.show(plan, output, next_step=next_step if snapshot_file is None or output.path else "")
+    planned.show(plan, output, access, next_step=next_step if snapshot_file is None or output.path else "")
     if output.path and output.format == "json":
         planned.say_written(plan, output.path, next_step)
     return planned.verdict(plan, output, detailed=detailed_exitcode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from gatekeep.cli.durations import timestamp
 from gatekeep.cli.failures import say, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 from gatekeep.cli.output import emit, style_of
+from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan
 from gatekeep.model.record import GateName
 from gatekeep.render.documents import plan_json
+from gatekeep.render.layout import counted
 from gatekeep.render.text import plan_text, short_id
 
 if TYPE_CHECKING:
@@ -42,15 +45,27 @@ def plan_policies(
     """The plan for everything that the flags select."""
     from gatekeep.operations.plan import plan_gates
 
-    return plan_gates(
-        [item for item in loaded.policies if flags.namespace in (None, item.policy.namespace)],
-        snapshot,
-        timeout_seconds=timeout,
-        revision=flags.revision,
-        repository=without_credentials(flags.repository),
-        findings=loaded.findings,
-        expires_at=expires_at,
-    )
+    try:
+        return plan_gates(
+            [item for item in loaded.policies if flags.namespace in (None, item.policy.namespace)],
+            snapshot,
+            timeout_seconds=timeout,
+            revision=flags.revision,
+            repository=without_credentials(flags.repository),
+            findings=loaded.findings,
+            expires_at=expires_at,
+        )
+    except RefusedError as error:
+        raise RefusedError(error.message, where=_openable(error.where, loaded), hint=error.hint) from error
+
+
+def _openable(where: str, loaded: Repository) -> str:
+    """``where`` with the file as it can be opened from here; a plan's own positions are relative to its folder."""
+    for located, place in zip(loaded.policies, loaded.places, strict=True):
+        lasting = str(located.position)
+        if where == lasting or where.startswith(f"{lasting}:"):
+            return f"{place}{where[len(lasting) :]}"
+    return where
 
 
 def without_credentials(url: str | None) -> str | None:
@@ -67,12 +82,15 @@ def expiry(now: datetime, seconds: int | None) -> str | None:
     return timestamp(now + timedelta(seconds=seconds)) if seconds is not None else None
 
 
-def show(plan: Plan, output: OutputFlags, *, next_step: str = "", proved: bool = True) -> None:
-    """The plan in the format and place asked for."""
+def show(
+    plan: Plan, output: OutputFlags, access: ClusterFlags | None = None, *, next_step: str = "", proved: bool = True
+) -> None:
+    """The plan in the format and place asked for; commands in it are for the cluster of ``access``."""
     if output.format == "json":
         emit(plan_json(plan), output)
     else:
-        emit(plan_text(plan, style_of(output), proved=proved, next_step=next_step), output)
+        text = plan_text(plan, style_of(output), proved=proved, next_step=next_step, retire=retiring(access))
+        emit(text, output)
 
 
 def verdict(plan: Plan, output: OutputFlags, *, detailed: bool) -> int:
@@ -105,7 +123,7 @@ def say_written(plan: Plan, path: str, next_step: str) -> None:
     """What a person who saved a plan wants to know."""
     if not plan.proof.holds:
         return
-    outline = "nothing to do" if not plan.writes else f"{len(plan.steps)} steps, {plan.proof.states:,} states proved"
+    outline = f"{counted(len(plan.steps), 'step')}, proved" if plan.writes else "nothing to do"
     say("note", f"plan {short_id(plan.id)} written to {path}: {outline}", next_step)
 
 
@@ -125,6 +143,11 @@ def apply_command(policies: SourceFlags, access: ClusterFlags, output: OutputFla
 def retire_command(namespace: str, name: str, access: ClusterFlags) -> str:
     """The way back from a gate, ready to be copied."""
     return shlex.join(["gatekeep", "retire", f"{namespace}/{name}", *_cluster_words(access)])
+
+
+def retiring(access: ClusterFlags | None) -> Callable[[str, str], str]:
+    """:func:`retire_command` for the cluster of ``access``."""
+    return lambda namespace, name: retire_command(namespace, name, access or ClusterFlags())
 
 
 def _cluster_words(access: ClusterFlags) -> list[str]:

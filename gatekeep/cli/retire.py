@@ -15,8 +15,8 @@ from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
     notes="GATE is NAME with -n, or NAMESPACE/NAME.",
 )
 @click.argument("gate")
-@options.snapshot_option
-@options.namespace_option
+@options.dry_snapshot_option
+@options.gate_namespace_option
 @options.write_options
 @options.output_options
 @options.timeout_option
@@ -40,7 +40,8 @@ def command(
     carry_out.require_answer(writing)
     if writing.dry_run:
         view = session.look(access, snapshot_file, [name.namespace])
-        return carry_out.show_and_stop(plan_retirement(name, view.snapshot, timeout_seconds=timeout), output, writing)
+        plan = plan_retirement(name, view.snapshot, timeout_seconds=timeout)
+        return carry_out.show_and_stop(plan, output, writing, access)
     with session.opened(access) as cluster:
         snapshot = cluster.snapshot([name.namespace])
         plan = plan_retirement(name, snapshot, timeout_seconds=timeout)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gatekeep.cli.durations import parse_time
 from gatekeep.cli.failures import usage
 from gatekeep.cli.options import ClusterFlags
-from gatekeep.model.errors import InvalidInputError
+from gatekeep.model.errors import InvalidInputError, UsageError
 from gatekeep.model.plan import Plan, from_json
 from gatekeep.model.snapshot import Snapshot
 
@@ -47,8 +47,18 @@ def look(
         from gatekeep.sources.dumps import load_snapshot
 
         return View(load_snapshot(Path(snapshot_file)), now or datetime.now(UTC))
-    with opened(access) as cluster:
+    with _advised(), opened(access) as cluster:
         return View(cluster.snapshot(namespaces), cluster.clock.now())
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Who only looks needs no cluster."""
+    try:
+        yield
+    except UsageError as error:
+        hint = "; ".join(part for part in (error.hint, "without a cluster, give --snapshot FILE") if part)
+        raise UsageError(error.message, where=error.where, hint=hint) from error
 
 
 def policies(filenames: Sequence[str], *, full_paths: bool = False) -> Repository:

@@ -32,7 +32,7 @@ def is_current(target: GateTarget, record: Record | None) -> bool:
         return record is None
     if record is None:
         return False
-    settled = not record.pending and bool(record.runs) and record.runs[0].outcome == DONE
+    settled = not record.pending and record.wanted is None and bool(record.runs) and record.runs[0].outcome == DONE
     return settled and record.policy == policy_of(target) and record.gate == _gate(target)
 
 
@@ -48,7 +48,8 @@ def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Rec
     else:
         gates = {wanted: None} | ({old.gate: None} | dict.fromkeys(old.pending) if old else {})
         record = Record(
-            policy=policy_of(target),
+            policy=old.policy if old else policy_of(target),
+            wanted=policy_of(target),
             source=_position(target, source),
             gate=old.gate if old else wanted,
             pending=tuple(gate for gate in gates if not old or gate != old.gate) if old else (),
@@ -67,7 +68,7 @@ def end(cluster: Cluster, target: GateTarget, run: Run, *, done: bool) -> None:
     if record is None:
         return
     if done:
-        record = msgspec.structs.replace(record, gate=_gate(target), pending=())
+        record = msgspec.structs.replace(record, gate=_gate(target), pending=(), policy=policy_of(target), wanted=None)
     _write(cluster, gate, with_run(record, run), uid)
 
 

@@ -19,12 +19,15 @@ _ARGO_MANAGERS = ("argocd-controller", "argocd-application-controller")
 _ROLLOUTS = "argo-rollouts.argoproj.io/managed-by-rollouts"
 
 
-def forecast(services: Iterable[Service]) -> tuple[Finding, ...]:
-    """One finding for each writer who would put a selector back, or who works on the same field."""
-    return tuple(finding for service in services for finding in _forecast(service))
+def forecast(services: Iterable[Service], *, retiring: bool = False) -> tuple[Finding, ...]:
+    """One finding for each writer who would put a selector back, or who works on the same field.
+
+    ``retiring`` says that the gate is taken off: then it is Git that may bring it back, on pods without the label.
+    """
+    return tuple(finding for service in services for finding in _forecast(service, retiring=retiring))
 
 
-def _forecast(service: Service) -> Iterable[Finding]:
+def _forecast(service: Service, *, retiring: bool) -> Iterable[Finding]:
     meta = service.metadata
     if _ROLLOUTS in meta.annotations or "rollouts-pod-template-hash" in (service.spec.selector or {}):
         yield _finding(
@@ -33,45 +36,54 @@ def _forecast(service: Service) -> Iterable[Finding]:
         )
         return
     applier = _applier(meta.managed_fields)
-    if any(label in meta.labels for label in _FLUX_LABELS) or applier in _FLUX_MANAGERS:
+    writer, soon, certain = _writer(service, applier)
+    if not writer:
+        return
+    if retiring:
         yield _finding(
             service,
-            "Flux will put the selector back at its next reconcile, up to spec.interval from now, or at once when Git "
-            "changes. Add the gate key to the Service in Git after this apply, or add to the Kustomization: "
-            f'spec.ignore: [{{paths: ["/spec/selector"], target: {{kind: Service, name: {service.name}}}}}]',
+            f"if the manifest in Git carries the gate key, take it out first: {writer} would put it back {soon}, when "
+            "no pod carries the label any more, and the Service would have no endpoint",
         )
-    elif _ARGO_TRACKING in meta.annotations or applier in _ARGO_MANAGERS:
-        yield _argo(service, applier)
-    elif applier:
-        yield _finding(
-            service,
-            f"field manager {applier} applies this Service server-side: its next apply fails with a conflict, or "
-            "with --force-conflicts puts the selector back at once. Add the gate key to the manifest in Git after "
-            "this apply",
-        )
-    elif LAST_APPLIED in meta.annotations:
-        yield _finding(
-            service,
-            "kubectl apply (client-side) keeps the gate key, kubectl replace and apply --server-side "
-            "--force-conflicts take it out at once. Add the gate key to the manifest in Git after this apply",
+    elif certain:
+        yield _finding(service, f"{writer} will put the selector back {soon}. {_remedy(service, writer)}")
+    else:
+        yield Finding(
             severity="info",
+            rule="other-writer",
+            object=str(service.ref),
+            message=f"{writer} keeps the gate key as it is; a forced server-side apply or a replace takes it out at "
+            f"once. {_IN_GIT}",
         )
 
 
-def _argo(service: Service, applier: str) -> Finding:
+_IN_GIT = "Add the gate key to the Service in Git after this apply"
+
+
+def _writer(service: Service, applier: str) -> tuple[str, str, bool]:
+    """Who applies the Service, how soon its next write is, and whether it is certain to wipe the key."""
+    meta = service.metadata
+    if any(label in meta.labels for label in _FLUX_LABELS) or applier in _FLUX_MANAGERS:
+        return "Flux", "at its next reconcile, up to spec.interval from now, or at once when Git changes", True
     if applier in _ARGO_MANAGERS:
-        return _finding(
-            service,
-            "Argo CD applies this Service server-side: it will put the selector back at its next sync, with selfHeal "
-            "within seconds. Add the gate key to the Service in Git after this apply, or to the Application: "
-            "ignoreDifferences with jqPathExpressions on the key, and syncOptions RespectIgnoreDifferences=true",
-        )
-    return _finding(
-        service,
-        "Argo CD (client-side apply) keeps the gate key and does not show it; a sync with Replace=true or "
-        "ServerSideApply=true takes it out. Add the gate key to the Service in Git after this apply",
-        severity="info",
-    )
+        return "Argo CD (server-side apply)", "at its next sync, with selfHeal within seconds", True
+    if _ARGO_TRACKING in meta.annotations:
+        return "Argo CD (client-side apply)", "at its next sync", False
+    if applier:
+        return f"field manager {applier}", "at its next apply with --force-conflicts (without, that apply fails)", True
+    if LAST_APPLIED in meta.annotations:
+        return "kubectl apply (client-side)", "at the next kubectl apply", False
+    return "", "", False
+
+
+def _remedy(service: Service, writer: str) -> str:
+    if writer == "Flux":
+        ignore = f'spec.ignore: [{{paths: ["/spec/selector"], target: {{kind: Service, name: {service.name}}}}}]'
+        return f"{_IN_GIT}, or add to the Kustomization (later selector changes in Git are ignored then too): {ignore}"
+    if writer.startswith("Argo CD"):
+        rules = "ignoreDifferences with jqPathExpressions on the key, and syncOptions RespectIgnoreDifferences=true"
+        return f"{_IN_GIT}, or to the Application: {rules}"
+    return _IN_GIT
 
 
 def _applier(entries: Iterable[ManagedFieldsEntry]) -> str:
@@ -83,10 +95,5 @@ def _applier(entries: Iterable[ManagedFieldsEntry]) -> str:
     return next((item.manager for item in appliers if "f:spec" in item.fields_v1), "")
 
 
-def _finding(service: Service, message: str, severity: str = "warning") -> Finding:
-    return Finding(
-        severity="warning" if severity == "warning" else "info",
-        rule="will-be-reverted",
-        message=message,
-        object=str(service.ref),
-    )
+def _finding(service: Service, message: str) -> Finding:
+    return Finding(severity="warning", rule="will-be-reverted", message=message, object=str(service.ref))

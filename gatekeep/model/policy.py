@@ -102,14 +102,14 @@ Policy = TrafficGate
 
 
 class Position(msgspec.Struct, frozen=True):
-    """A place in a file; line and column count from 1."""
+    """A place in a file; line and column count from 1, and are 0 where there is no file to count in."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class LocatedPolicy(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The policy as last applied, the gate that may stand on Services, and the last runs, newest first.
 
+    ``wanted`` is the policy of a run under way, or of one that was killed; absent once a run is done.
     ``pending`` are the other gates that may stand on a Service while a run is under way, or after one that was killed.
     ``kept`` are uids of pods that carried the gate label before the gate existed; retiring leaves those labels alone.
     """
@@ -49,6 +50,7 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     policy: TrafficGate
     gate: Gate
     pending: tuple[Gate, ...] = ()
+    wanted: TrafficGate | None = None
     source: Position | None = None
     kept: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
@@ -62,6 +64,21 @@ def object_name(gate: str) -> str:
 def managed_labels(gate: str) -> dict[str, str]:
     """The labels on everything gatekeep creates; what a killed run left is found by them."""
     return {MANAGED_BY: "gatekeep", GATE_LABEL: gate}
+
+
+def services_of(record: Record) -> tuple[str, ...]:
+    """Names of every Service on which the gate may stand."""
+    wanted = record.wanted.spec.services if record.wanted else ()
+    return tuple(dict.fromkeys((*record.policy.spec.services, *wanted)))
+
+
+def records_in(snapshot: Snapshot) -> dict[GateName, Record]:
+    """Every gate's record in ``snapshot``. Raises :class:`RefusedError` when one cannot be read."""
+    return {
+        GateName(item.metadata.namespace, item.metadata.name.removeprefix("gatekeep-")): decode(item)
+        for item in snapshot.config_maps
+        if RECORD_KEY in item.data
+    }
 
 
 def record_of(snapshot: Snapshot, gate: GateName) -> Record | None:

@@ -76,7 +76,10 @@ def check_access(cluster: Cluster, wanted: Sequence[Access]) -> None:
     missing = [item for item, allowed in zip(wanted, answers, strict=True) if not allowed]
     if not missing:
         return
-    names = ", ".join(f"{item.verb} {item.resource} in {item.namespace}" for item in missing)
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for item in missing:
+        verbs.setdefault((item.namespace, item.resource), []).append(item.verb)
+    names = "; ".join(f"{', '.join(found)} {resource} in {place}" for (place, resource), found in verbs.items())
     hint = "ask for the permission; nothing was written"
     if any(item.resource == "services" and item.verb == "create" for item in missing):
         hint = (

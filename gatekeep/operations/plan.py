@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 import msgspec
@@ -19,7 +19,7 @@ from gatekeep.model.plan import (
     sealed,
 )
 from gatekeep.model.policy import LocatedPolicy
-from gatekeep.model.record import GateName, Record, record_of
+from gatekeep.model.record import GateName, Record, record_of, records_in
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.way_back import way_back_problem
 from gatekeep.planning import explain
@@ -51,7 +51,22 @@ def plan_gates(
         pairs.append((_task(located, record, snapshot, timeout_seconds), record))
     _refuse_shared_services([task for task, _ in pairs])
     source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
-    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, findings, expires_at)
+    found = (*findings, *_without_policy({task.name for task, _ in pairs}, snapshot))
+    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, found, expires_at)
+
+
+def _without_policy(named: set[GateName], snapshot: Snapshot) -> Iterable[Finding]:
+    """Recorded gates of the same namespaces that no policy names: their policy was deleted, or lies elsewhere."""
+    namespaces = {name.namespace for name in named}
+    for gate in sorted(records_in(snapshot)):
+        if gate not in named and gate.namespace in namespaces:
+            yield Finding(
+                severity="warning",
+                rule="gate-without-policy",
+                object=f"TrafficGate {gate}",
+                message="this gate stands in the cluster, but no policy here names it. If its policy was deleted: "
+                f"gatekeep retire {gate}",
+            )
 
 
 def plan_retirement(
@@ -106,7 +121,7 @@ def _finish(
                if item.kind == "Service"}  # fmt: skip
     services = [item for task, _ in pairs for item in task.services if (item.namespace, item.name) in patched]
     explained = [item for task, record in pairs for item in explain.findings(task, record, snapshot)]
-    found = [*explained, *forecast(services), *findings]
+    found = [*explained, *forecast(services, retiring=all(task.target is None for task, _ in pairs)), *findings]
     plan = Plan(
         source=source,
         cluster=ClusterSource(

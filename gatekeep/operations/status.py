@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from gatekeep.model.endpoints import counts_as_ready
-from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.outcomes import GateStatus
-from gatekeep.model.record import RECORD_KEY, GateName, Record, decode
+from gatekeep.model.record import GateName, Record, records_in, services_of
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.explain import drift_of
-from gatekeep.planning.task import base_of, known_gates
-from gatekeep.strategies.rotation import desired_rotation
+from gatekeep.planning.explain import drift_of, recorded_members
+from gatekeep.planning.task import base_of, gates_on, known_gates
 
 
 def gate_statuses(snapshot: Snapshot) -> tuple[GateStatus, ...]:
     """One status for each recorded gate, by namespace and name."""
-    found = []
-    for config_map in snapshot.config_maps:
-        if RECORD_KEY not in config_map.data:
-            continue
-        meta = config_map.metadata
-        name = GateName(meta.namespace, meta.name.removeprefix("gatekeep-"))
-        found.append(_status(name, decode(config_map), snapshot))
-    return tuple(sorted(found, key=lambda item: (item.namespace, item.name)))
+    return tuple(_status(name, record, snapshot) for name, record in sorted(records_in(snapshot).items()))
 
 
 def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
     known = known_gates(name, record.policy, record)
-    services = [
-        service
-        for item in record.policy.spec.services
-        if (service := snapshot.service(name.namespace, item)) is not None
-    ]
+    names = services_of(record)
+    services = [found for item in names if (found := snapshot.service(name.namespace, item)) is not None]
     members = _distinct(pod for item in services for pod in _matched(item, item.spec.selector or {}, snapshot))
     candidates = _distinct(
         pod for item in services for pod in _matched(item, base_of(item.spec.selector or {}, known), snapshot)
@@ -44,32 +32,31 @@ def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
     return GateStatus(
         namespace=name.namespace,
         name=name.name,
-        services=record.policy.spec.services,
+        services=names,
         gate=f"{record.gate.key}={record.gate.value}",
         strategy="pool",
         stage=last.outcome if last else "never applied",
         members_ready=len(ready),
         members_total=len(members),
         candidates=len(candidates),
-        drift=_drift(record, services, [base_of(item.spec.selector or {}, known) for item in services], snapshot),
+        drift=(*_alarms(name, record, snapshot), *drift_of(record, recorded_members(record, snapshot), snapshot)),
         last_run=f"{last.action} {last.id} at {last.started} by {last.by}" if last else "",
         source=str(record.source) if record.source else "",
     )
 
 
-def _drift(
-    record: Record, services: Sequence[Service], bases: Sequence[Mapping[str, str]], snapshot: Snapshot
-) -> tuple[str, ...]:
-    missing = [
-        f"Service {record.policy.namespace}/{name} is gone"
-        for name in record.policy.spec.services
-        if name not in {service.name for service in services}
-    ]
-    try:
-        members = desired_rotation(record.policy, bases, snapshot).members
-    except RefusedError as error:
-        return (*missing, error.message)
-    return (*missing, *drift_of(record, services, members, snapshot))
+def _alarms(name: GateName, record: Record, snapshot: Snapshot) -> Iterable[str]:
+    """What a person on call has to know first."""
+    for item in services_of(record):
+        service = snapshot.service(name.namespace, item)
+        if service is None:
+            yield f"Service {name.namespace}/{item} is gone"
+            continue
+        selector = service.spec.selector or {}
+        if not any(counts_as_ready(pod, service) for pod in _matched(service, selector, snapshot)):
+            yield f"{service.ref} has no ready endpoint"
+        if record.wanted is not None and not gates_on(selector, (record.gate, *record.pending)):
+            yield f"the last run did not end: no gate stands on {service.ref} yet"
 
 
 def _matched(service: Service, selector: Mapping[str, str], snapshot: Snapshot) -> Iterable[Pod]:

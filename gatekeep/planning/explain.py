@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gatekeep.model.endpoints import MANAGED_BY_LABEL, counts_as_ready, port_names, ready_in_slices
+from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
 from gatekeep.model.plan import Finding
 from gatekeep.model.policy import Gate
-from gatekeep.model.record import Record
+from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.task import GateTask, base_of, gates_on
+from gatekeep.planning.task import GateTask, base_of, gates_on, known_gates
+from gatekeep.strategies.rotation import desired_rotation
 
 _NAMED = 6
 
@@ -63,14 +65,17 @@ def _later_pods(task: GateTask, target: Gate, snapshot: Snapshot) -> Iterable[Fi
     if not owners:
         return
     services = ", ".join(service.name for service in task.services)
+    rollout = "A rollout replaces every pod, and would leave"
+    if len(owners) > 1:
+        rollout = "A rollout of one replaces all pods of it by pods that stay out, and a rollout of all would leave"
     yield Finding(
         severity="warning",
         rule="later-pods",
         object=task.reference,
         message=(
             f"pods born later stay out of rotation until the next apply: no template of {_list(owners)} gives "
-            f"{target.key}={target.value}, and this version does not touch templates. A rollout replaces every pod, "
-            f"and would leave {services} with no endpoint until then"
+            f"{target.key}={target.value}, and this version does not touch templates. {rollout} {services} with no "
+            "endpoint until then"
         ),
     )
 
@@ -92,9 +97,10 @@ def _unlabelled_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list
 def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
     if record is None or record.gate != target:
         return
-    for message in drift_of(record, task.services, task.members, snapshot):
+    members = recorded_members(record, snapshot)
+    for message in drift_of(record, members, snapshot):
         yield Finding(severity="warning", rule="drift", object=task.reference, message=message)
-    _, born = _without_label(record, task.members, snapshot)
+    _, born = _without_label(record, members & task.members, snapshot)
     if born:
         yield Finding(
             severity="info",
@@ -104,22 +110,57 @@ def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapsh
         )
 
 
-def drift_of(
-    record: Record, services: Iterable[Service], members: frozenset[str], snapshot: Snapshot
-) -> tuple[str, ...]:
-    """In sentences, what no longer stands as the last finished apply left it. ``members`` are uids."""
+def recorded_members(record: Record, snapshot: Snapshot) -> frozenset[str]:
+    """Uids of the pods that the policy as last applied wants in rotation; nobody when an owner it names is gone."""
+    bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in _services(record, snapshot)]
+    try:
+        return desired_rotation(record.policy, bases, snapshot).members if bases else frozenset()
+    except RefusedError:
+        return frozenset()
+
+
+def _services(record: Record, snapshot: Snapshot) -> list[Service]:
+    found = (snapshot.service(record.policy.namespace, name) for name in record.policy.spec.services)
+    return [service for service in found if service is not None]
+
+
+def _gates_of(record: Record) -> tuple[Gate, ...]:
+    return known_gates(GateName(record.policy.namespace, record.policy.name), record.policy, record)
+
+
+def drift_of(record: Record, members: frozenset[str], snapshot: Snapshot) -> tuple[str, ...]:
+    """In sentences, what no longer stands as the last finished apply left it.
+
+    ``members`` are the uids that the recorded policy wants in rotation.
+    """
     gate = record.gate
     if not _last_end(record):
         return ()
-    gone = [
+    services = _services(record, snapshot)
+    found = [
         f"the gate {gate.key}={gate.value} has gone from the selector of {service.ref} since the last apply"
         for service in services
         if not gates_on(service.spec.selector or {}, (gate,))
     ]
     lost, _ = _without_label(record, members, snapshot)
     if lost:
-        gone.append(f"{_pods(lost)} lost the label {gate.key}={gate.value} since the last apply")
-    return tuple(gone)
+        found.append(f"{_pods(lost)} lost the label {gate.key}={gate.value} since the last apply")
+    extra = _intruders(record, services, members, snapshot)
+    if extra:
+        found.append(f"{_pods(extra)} carry the label {gate.key}={gate.value}, but the policy leaves them out")
+    return tuple(found)
+
+
+def _intruders(record: Record, services: Iterable[Service], members: frozenset[str], snapshot: Snapshot) -> list[Pod]:
+    bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in services]
+    return [
+        pod
+        for pod in snapshot.pods_in(record.policy.namespace)
+        if pod.labels.get(record.gate.key) == record.gate.value
+        and pod.uid not in members
+        and pod.uid not in record.kept
+        and any(matches_map(base, pod.labels) for base in bases)
+    ]
 
 
 def _last_end(record: Record) -> str:

@@ -11,7 +11,7 @@ from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Service, controller_of
 from gatekeep.model.plan import Access, GateTarget, Match, ServiceForecast, Step
 from gatekeep.model.policy import Gate, TrafficGate, floor_of
-from gatekeep.model.record import GateName, Record
+from gatekeep.model.record import GateName, Record, services_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning import access, moves, preflight
 from gatekeep.planning.draft import Draft
@@ -35,6 +35,7 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
     """The task of bringing one policy about. Raises :class:`RefusedError` when the cluster is not as it needs it."""
     name = GateName(policy.namespace, policy.name)
     services = preflight.find_services(policy.spec.services, name, snapshot)
+    preflight.refuse_other_gates(name, services, snapshot)
     known = known_gates(name, policy, record)
     preflight.check_gate(services, policy.gate, known, snapshot)
     bases = [base_of(service.spec.selector or {}, known) for service in services]
@@ -56,7 +57,7 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
 
 def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
     """The task of taking a recorded gate off. Services that are gone by now need nothing."""
-    present = [item for item in record.policy.spec.services if snapshot.service(name.namespace, item) is not None]
+    present = [item for item in services_of(record) if snapshot.service(name.namespace, item) is not None]
     services = preflight.find_services(present, name, snapshot)
     known = known_gates(name, record.policy, record)
     for service in services:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ObjectRef, Service
 from gatekeep.model.policy import Gate
-from gatekeep.model.record import GATE_LABEL, MANAGED_BY, GateName
+from gatekeep.model.record import GATE_LABEL, MANAGED_BY, GateName, records_in, services_of
 from gatekeep.model.selectors import is_reserved, keys_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.task import base_of, gates_on
@@ -16,7 +16,31 @@ from gatekeep.planning.task import base_of, gates_on
 
 def find_services(names: Iterable[str], gate: GateName, snapshot: Snapshot) -> tuple[Service, ...]:
     """The gate's Services. Raises :class:`RefusedError` for one that is missing or cannot be gated."""
-    return tuple(_find(name, gate, snapshot) for name in names)
+    found: list[Service] = []
+    refused: list[RefusedError] = []
+    for name in names:
+        try:
+            found.append(_find(name, gate, snapshot))
+        except RefusedError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        text = "".join(f"\n{error.where}: {error.message}; {error.hint}" for error in refused)
+        raise RefusedError(f"{len(refused)} Services of gate {gate} cannot be gated:{text}")
+    return tuple(found)
+
+
+def refuse_other_gates(gate: GateName, services: tuple[Service, ...], snapshot: Snapshot) -> None:
+    """Refuses a Service on which another recorded gate stands: a renamed policy, mostly."""
+    for other, record in records_in(snapshot).items():
+        shared = [item for item in services if item.name in services_of(record)]
+        if other != gate and other.namespace == gate.namespace and shared:
+            raise RefusedError(
+                f"the gate {other} stands on this Service already, so {gate} cannot",
+                where=str(shared[0].ref),
+                hint=f"if the policy was renamed, take the old gate off first: gatekeep retire {other}",
+            )
 
 
 def _find(name: str, gate: GateName, snapshot: Snapshot) -> Service:

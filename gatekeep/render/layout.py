@@ -75,6 +75,13 @@ def some(names: Sequence[str], limit: int = 12) -> str:
     return f"{', '.join(names[:limit])} and {len(names) - limit:,} more"
 
 
+def cut(text: str, width: int) -> str:
+    """``text`` on one line of at most ``width`` columns, cut between two words."""
+    if columns(text) <= width:
+        return text
+    return wrap(text, width - 4)[0].rstrip(" ,;:") + " …"
+
+
 def seconds(value: float) -> str:
     """``0.4s``, ``30s``, ``5m``, ``1m 5s``; whole numbers stay whole."""
     if value < 10:

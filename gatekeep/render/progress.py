@@ -15,14 +15,15 @@ from gatekeep.model.events import (
     StepStarted,
     WaitProgress,
 )
-from gatekeep.model.plan import Step
+from gatekeep.model.plan import ExistsWait, Step
 from gatekeep.render.layout import counted, seconds, some
 from gatekeep.render.style import Style, columns
 from gatekeep.render.words import lines_of
 
 REFRESH = 0.1
-CALM = 1.0
-"""Seconds between two lines about the same step where lines stay, as in a CI log; shorter steps have none."""
+CALM = (1.0, 5.0, 15.0, 30.0, 60.0)
+"""Where lines stay, as in a CI log, a step is told of after so many seconds, and then each minute; or on news."""
+MINUTE = 60.0
 CLEAR = "\r\x1b[2K"
 
 
@@ -40,6 +41,9 @@ class Progress:
         self._what = ""
         self._started = 0.0
         self._last = 0.0
+        self._due = 0.0
+        self._seen = ""
+        self._marker = False
         self._ready: dict[str, int] = {}
         self._told: dict[str, int] = {}
         self._shown = False
@@ -57,14 +61,12 @@ class Progress:
     def _tell(self, event: Event) -> None:
         match event:
             case StepStarted(step=step, total=total):
-                self._number, self._what = f"[{step.number:>{len(str(total))}}/{total}]", self._words(step)
-                self._started = self._last = self._clock()
-                if self._in_place:
-                    self._replace(self._headline("…", ""))
+                self._start(step, total)
             case StepProgress(done=done, total=total):
                 self._update(f"{done:,} of {total:,} written")
             case WaitProgress(seen=seen, expected=expected, seconds=passed):
-                self._update(f"{seen:,} of {expected:,} pods seen", passed)
+                wanted = f"{seen:,} of {expected:,} pods seen"
+                self._update("waiting for an EndpointSlice" if self._marker else wanted, passed, news=True)
             case StepFinished():
                 self._finish(event)
             case ReadyEndpoints(namespace=namespace, service=service, ready=ready):
@@ -78,30 +80,46 @@ class Progress:
             self._write("\n")
             self._shown = False
 
-    def _update(self, detail: str, passed: float | None = None) -> None:
-        now = self._clock()
-        if now - self._last < (REFRESH if self._in_place else CALM):
-            return
-        self._last = now
-        text = self._headline("…", seconds(float(now - self._started if passed is None else passed)), detail)
+    def _start(self, step: Step, total: int) -> None:
+        self._number, self._what = f"[{step.number:>{len(str(total))}}/{total}]", self._words(step)
+        self._marker = isinstance(step.wait, ExistsWait)
+        self._started = self._last = self._clock()
+        self._due, self._seen = CALM[0], ""
         if self._in_place:
-            self._replace(text)
+            self._replace(self._headline("…", "") + self._what)
+
+    def _update(self, detail: str, passed: float | None = None, *, news: bool = False) -> None:
+        """Where the step stands, first of all; ``news``: what changed is worth a line of its own."""
+        now = self._clock()
+        spent = float(now - self._started if passed is None else passed)
+        if not self._is_time(now, spent, news=news and self._seen not in ("", detail)):
+            return
+        self._last, self._seen = now, detail
+        text = f"{self._headline('…', seconds(spent))}{self._style.text(detail)}"
+        if self._in_place:
+            self._replace(f"{text}  {self._what}")
         else:
-            self._line(self._painted(text))
+            self._due = next((moment for moment in CALM if moment > spent), (spent // MINUTE + 1) * MINUTE)
+            self._line(self._painted(f"{text}  {self._what}"))
+
+    def _is_time(self, now: float, spent: float, *, news: bool) -> bool:
+        if self._in_place:
+            return now - self._last >= REFRESH
+        return spent >= self._due or (news and now - self._last >= CALM[0])
 
     def _finish(self, event: StepFinished) -> None:
         news = [f"{name} {ready:,} ready" for name, ready in self._ready.items() if self._told.get(name) != ready]
         self._told.update(self._ready)
-        self._line(self._painted(self._headline("✔", seconds(float(event.seconds)), ", ".join(news))))
+        head = self._headline("✔", seconds(float(event.seconds)))
+        self._line(self._painted(f"{head}{self._what}  {self._style.text(', '.join(news))}".rstrip()))
         for words, names in (("gone, skipped", event.skipped), ("born since the plan, done too", event.added)):
             if names:
                 text = f"{counted(len(names), 'pod')} {words}: {some(names)}"
                 self._line(f"  {self._style.text('·')} {self._style.text(text)}")
 
-    def _headline(self, mark: str, passed: str, detail: str = "") -> str:
-        """``[3/6] ✔   0.4s  ? Service shop/rng: …  shop/rng 6 ready``: what is the same for all steps lines up."""
-        state = f"{self._style.text(mark):<{1 if self._style.unicode else 3}} {passed:>6}"
-        return f"{self._number} {state}  {self._what}  {self._style.text(detail)}".rstrip()
+    def _headline(self, mark: str, passed: str) -> str:
+        """``[3/6] ✔   0.4s  ``: what is the same for all steps lines up."""
+        return f"{self._number} {self._style.text(mark):<{1 if self._style.unicode else 3}} {passed:>6}  "
 
     def _words(self, step: Step) -> str:
         """What the step does; asked once a step, because it looks at every change."""
@@ -134,4 +152,7 @@ def _cut(text: str, width: int) -> str:
     """``text`` on one screen line: one that wraps could not be taken back."""
     if columns(text) <= width:
         return text
-    return text[: width - 3] + "..."
+    kept = text[: width - 3]
+    while columns(kept) > width - 3:
+        kept = kept[:-1]
+    return kept.rstrip() + "..."

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gatekeep.model.outcomes import GateStatus, Outcome
 from gatekeep.model.plan import Plan
-from gatekeep.render.layout import Cell, counted, paragraph, seconds, some, table, table_rows
+from gatekeep.render.around import Retire, back_lines, plain_retire
+from gatekeep.render.layout import Cell, counted, cut, paragraph, seconds, some, table, table_rows
 from gatekeep.render.style import Style
 from gatekeep.render.text import short_id, verdict_text
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gatekeep.operations.verify import Verification
 
 
-def outcome_text(outcome: Outcome, plan: Plan, style: Style) -> str:
+def outcome_text(outcome: Outcome, plan: Plan, style: Style, retire: Retire = plain_retire) -> str:
     """What was applied, and the endpoints as they were observed, not as they were predicted."""
     tick = style.paint(style.text("✔"), "bold", "green")
     if not outcome.wrote:
@@ -38,7 +39,7 @@ def outcome_text(outcome: Outcome, plan: Plan, style: Style) -> str:
         if names:
             text = f"{counted(len(names), 'pod')} {words}: {some(names)}"
             lines.extend(paragraph(style.text(text), style, first="  "))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *back_lines(plan, style, retire)]) + "\n"
 
 
 def verification_text(verification: Verification, plan: Plan, style: Style) -> str:
@@ -68,7 +69,8 @@ def status_text(gates: Sequence[GateStatus], style: Style) -> str:
     lines = list(head)
     for gate, block in zip(gates, blocks, strict=True):
         last = f"{gate.last_run}: {gate.stage}" if gate.last_run else gate.stage
-        lines.extend([*block, *paragraph(style.text(f"last run: {last}"), style, first="  ", look="dim")])
+        last = cut(" ".join(f"last run: {last}".split()), style.width - 2)
+        lines.extend([*block, "  " + style.paint(style.text(last), "dim")])
         for text in gate.drift:
             first, *more = paragraph(style.text(f"drift: {text}"), style, first="  ! ", rest="    ")
             lines.extend([first.replace("!", style.paint("!", "bold", "yellow"), 1), *more])

@@ -10,6 +10,7 @@ from gatekeep.render.style import Style
 from gatekeep.render.words import lines_of, match_words, totals
 
 LEGEND = "+ adds   - removes   ~ changes   ? waits until the cluster shows it"
+PHASES = "phase: begins when the one before it is done, its waits included"
 LOOKS = {"+": "green", "-": "red", "~": "yellow", "?": "cyan"}
 HEAD = ("#", "phase", " ", "object", "change or condition")
 WIDE_ENOUGH = 45
@@ -21,14 +22,14 @@ def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
     title = style.paint("Steps", "bold")
     if not steps:
         return [f"{title}  none"]
-    counts = (counted(len(steps), "step"), counted(len({step.phase for step in steps}), "phase"), totals(steps))
-    title += "  " + style.paint(", ".join(part for part in counts if part), "dim")
+    number = f"{len(steps):,} in {counted(len({step.phase for step in steps}), 'phase')}"
+    title += "  " + style.paint(": ".join(part for part in (number, totals(steps)) if part), "dim")
     rows = [(step, cells) for step in steps for cells in _cells(step, style)]
     heads = tuple(Cell(text, "dim") for text in HEAD)
     cells = [heads, *(row for _, row in rows)]
     beside = style.width - 2 - sum(width + 2 for width in column_widths(cells))
     body = _beside(cells, rows, style) if beside >= WIDE_ENOUGH else _below(cells, rows, style)
-    return [title, *body, "  " + style.paint(LEGEND, "dim")]
+    return [title, *body, *("  " + style.paint(line, "dim") for line in (LEGEND, PHASES))]
 
 
 def _cells(step: Step, style: Style) -> list[tuple[Cell, ...]]:
@@ -78,4 +79,5 @@ def _lasts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
 def _why(step: Step, style: Style) -> str:
     if step.match is None:
         return style.text(step.reason)
-    return style.text(f"{step.reason} (and pods born until then: {match_words(step.match)})")
+    born = ", and those born until then" if step.changes else ""
+    return style.text(f"{step.reason}{born} ({match_words(step.match)})")

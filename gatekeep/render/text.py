@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatekeep.model.plan import Plan, Proof, ServiceForecast
+from gatekeep.render.around import Retire, around_text, plain_retire
 from gatekeep.render.findings import findings_text
 from gatekeep.render.layout import Cell, counted, paragraph, some, table
 from gatekeep.render.steps import steps_text
@@ -11,7 +12,9 @@ from gatekeep.render.style import Style
 SHORT_ID = 12
 
 
-def plan_text(plan: Plan, style: Style, *, proved: bool = True, next_step: str = "") -> str:
+def plan_text(
+    plan: Plan, style: Style, *, proved: bool = True, next_step: str = "", retire: Retire = plain_retire
+) -> str:
     """The whole plan. ``proved`` is False for a stored verdict that nobody proved again."""
     blocks = [_header(plan, style)]
     if plan.findings:
@@ -19,11 +22,13 @@ def plan_text(plan: Plan, style: Style, *, proved: bool = True, next_step: str =
     if plan.writes or not plan.proof.holds:
         blocks.extend(_service(service, style) for service in plan.services)
         blocks.append(steps_text(plan.steps, style))
+        if plan.proof.holds:
+            blocks.append(around_text(plan, style, retire, proved=proved))
         blocks.append(verdict_text(plan.proof, style, proved=proved))
     else:
         blocks.append(_nothing(plan, style))
     if next_step:
-        blocks.append(paragraph(style.text(next_step), style, first="Next: "))
+        blocks.append([f"Next: {style.text(next_step)}"])  # not wrapped: it is there to be copied
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -41,6 +46,8 @@ def verdict_text(proof: Proof, style: Style, *, proved: bool = True) -> list[str
     if not proved:
         text = f"The document says: proved, {counted(proof.states, 'state')}. `gatekeep verify` proves it again."
         return paragraph(text, style, first="· " if style.unicode else "- ")
+    if not proof.states:
+        return [style.paint(f"{style.text('✔')} nothing to prove: traffic does not change", "green")]
     text = (
         f"proved: {counted(proof.states, 'state')}, every order of the two watch streams, and pods that die or are "
         "born on the way: no Service falls below its floor."
@@ -48,9 +55,16 @@ def verdict_text(proof: Proof, style: Style, *, proved: bool = True) -> list[str
     return paragraph(text, style, first=f"{style.text('✔')} ", look="green")
 
 
-def endpoints_words(before: int, least: int, after: int, floor: int) -> str:
-    """``before 6 → least 6 → after 6  (floor 3)``"""
-    return f"before {before:,} → least {least:,} → after {after:,}  (floor {floor:,})"
+def endpoints_words(service: ServiceForecast) -> str:
+    """``before 6 → least 6 → after 6   at least 6 must stay (floor 3)``"""
+    counts = f"before {len(service.before):,} → least {service.least_ready:,} → after {len(service.after):,}"
+    return f"{counts}   at least {required(service):,} must stay (floor {service.floor:,})"
+
+
+def required(service: ServiceForecast) -> int:
+    """The ready endpoints that must stay all the way: not fewer than at both ends, and never below the floor."""
+    before, after = len(service.before), len(service.after)
+    return max(min(before, after), min(service.floor, before))
 
 
 def _header(plan: Plan, style: Style) -> list[str]:
@@ -81,11 +95,13 @@ def _gates(plan: Plan) -> list[str]:
 def _service(service: ServiceForecast, style: Style) -> list[str]:
     before, after = set(service.before), set(service.after)
     joining, leaving = sorted(after - before), sorted(before - after)
-    rows = [("endpoints", endpoints_words(len(before), service.least_ready, len(after), service.floor), _look(service))]
+    rows = [("endpoints", endpoints_words(service), _look(service))]
     if joining:
         rows.append(("joining", f"{len(joining):,}: {some(joining)}", "green"))
     if leaving:
         rows.append(("leaving", f"{len(leaving):,}: {some(leaving)}", "red"))
+        staying = sorted(before & after)
+        rows.append(("staying", f"{len(staying):,}: {some(staying)}" if staying else "nobody", ""))
     if not joining and not leaving:
         rows.append(("rotation", f"the same {counted(len(before), 'pod')}: {some(sorted(before))}", ""))
     title = style.paint(style.text(f"Service {service.namespace}/{service.name}"), "bold")
@@ -93,10 +109,9 @@ def _service(service: ServiceForecast, style: Style) -> list[str]:
 
 
 def _look(service: ServiceForecast) -> str:
-    before, after = len(service.before), len(service.after)
-    if service.least_ready < min(service.floor, before, after):
+    if service.least_ready < required(service):
         return "red"
-    return "yellow" if service.least_ready < before else ""
+    return "yellow" if service.least_ready < len(service.before) else ""
 
 
 def _nothing(plan: Plan, style: Style) -> list[str]:

@@ -12,10 +12,11 @@ import msgspec
 from gatekeep.model.patches import Op, tokens_of
 from gatekeep.model.plan import Change, EndpointsWait, Match, Step, Wait
 from gatekeep.model.selectors import LabelSelector, Requirement
-from gatekeep.render.layout import counted, seconds
+from gatekeep.render.layout import counted
 
 LABELS = ("metadata", "labels")
 SELECTOR = ("spec", "selector")
+ANY = "any labels"
 LATER = "pods born until then"
 PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
 
@@ -49,10 +50,9 @@ def _later(step: Step) -> Line:
 def wait_words(wait: Wait) -> tuple[str, str]:
     """The Service that is waited for, and the condition."""
     service = f"Service {wait.namespace}/{wait.service}"
-    within = seconds(wait.timeout_seconds)
     if isinstance(wait, EndpointsWait):
-        return service, f"slices hold exactly {counted(len(wait.pods), 'ready pod')} ({within})"
-    return service, f"has an EndpointSlice ({within})"
+        return service, f"slices hold the ready members ({f'{len(wait.pods):,}' if wait.pods else 'none'} when planned)"
+    return service, "has an EndpointSlice"
 
 
 def change_words(step: Step, change: Change) -> tuple[str, str]:
@@ -71,20 +71,26 @@ def change_words(step: Step, change: Change) -> tuple[str, str]:
 def match_words(match: Match) -> str:
     """Whom a labelling step is for, apart from the pods it names."""
     if match.any_of is not None:
-        inner = " or ".join(f"({match_words(item)})" for item in match.any_of)
+        found = " or ".join(match_words(item) for item in match.any_of) or "nobody"
     else:
-        inner = selector_words(match.selector) if match.selector is not None else "any labels"
-    if match.owner_uids is not None:
-        inner += f" of {counted(len(match.owner_uids), 'owner')}"
+        found = _plain_match(match)
     if match.except_:
-        inner += " except " + " or ".join(f"({match_words(item)})" for item in match.except_)
-    return inner
+        found += ", but not " + " or ".join(match_words(item) for item in match.except_)
+    return found
+
+
+def _plain_match(match: Match) -> str:
+    """``app=rng of 2 workloads``, ``the pods of 1 workload``, ``any pod``."""
+    labels = selector_words(match.selector) if match.selector is not None else ANY
+    if match.owner_uids is None:
+        return "any pod" if labels == ANY else labels
+    return f"{'the pods' if labels == ANY else labels} of {counted(len(match.owner_uids), 'workload')}"
 
 
 def selector_words(selector: LabelSelector) -> str:
     """A label selector as kubectl's ``-l`` takes it."""
     terms = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
-    return ", ".join(terms + [_requirement(term) for term in selector.match_expressions]) or "any labels"
+    return ", ".join(terms + [_requirement(term) for term in selector.match_expressions]) or ANY
 
 
 def map_words(labels: Mapping[str, Any] | None) -> str:
@@ -120,11 +126,11 @@ def _in_selector(op: Op) -> bool:
     return tokens_of(op.path)[:2] == SELECTOR
 
 
-def _selector_edit(patch: Sequence[Op]) -> str:
-    """``selector {app=rng} → {active=yes, app=rng}``; empty when the patch leaves the selector alone."""
+def selector_change(patch: Sequence[Op]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The selector before and after; None when the patch leaves it alone."""
     writes = [op for op in patch if op.op != "test" and _in_selector(op)]
     if not writes:
-        return ""
+        return None
     live = next((op.value for op in patch if op.op == "test" and tokens_of(op.path) == SELECTOR), None)
     before = dict(live) if isinstance(live, Mapping) else {}
     after = dict(before)
@@ -136,7 +142,13 @@ def _selector_edit(patch: Sequence[Op]) -> str:
             after.pop(key[0], None)
         else:
             after[key[0]] = op.value
-    return f"selector {map_words(before)} → {map_words(after)}"
+    return before, after
+
+
+def _selector_edit(patch: Sequence[Op]) -> str:
+    """``selector {app=rng} → {active=yes, app=rng}``; empty when the patch leaves the selector alone."""
+    change = selector_change(patch)
+    return f"selector {map_words(change[0])} → {map_words(change[1])}" if change else ""
 
 
 def _edit(op: Op, patch: Sequence[Op]) -> tuple[str, str]:

@@ -150,7 +150,11 @@ def _null(node: Node, file: str, name: str) -> Problem:
 def _wrong_type(node: Node, kinds: list[str], file: str, name: str) -> Problem:
     found = _kind(node)
     said = f"{found} ({shown(node.text)})" if isinstance(node, Scalar) else found
-    hint = f"write [{shown(node.text)}]" if isinstance(node, Scalar) and kinds == [_LIST] else _SEE
+    hint = _SEE
+    if isinstance(node, Scalar) and kinds == [_LIST]:
+        hint = f"write [{shown(node.text)}]"
+    elif name == "minReady" and found == _FLOAT:
+        hint = "write a number or 50%"
     return Problem(position(node, file), f"{name}: expected {' or '.join(kinds)}, found {said}", hint)
 
 

@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeep.sources.problems import DocumentErrors, Problem, file_error
+from gatekeep.sources.problems import DocumentErrors, Problem, file_error, missing_file
 from gatekeep.sources.tree import too_large
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -39,7 +39,7 @@ def find_files(path: Path) -> tuple[list[SourceFile], list[Problem]]:
     """
     if not path.exists():
         hint = "name the policies with -f: a file, a folder, or - for standard input"
-        raise file_error(printable(path), "no such file or folder", hint)
+        raise missing_file(printable(path), "no such file or folder", hint)
     if not path.is_dir():
         named = SourceFile(printable(path), printable(Path(path.name)), str(path), str(path.parent), named=True)
         return [named], []
@@ -93,7 +93,7 @@ def open_regular(real: str, shown: str, *, pipe: bool, follow: bool) -> Buffered
 
 def unreadable(shown: str, error: OSError) -> DocumentErrors:
     """The error for a file that the system does not let us read."""
-    return file_error(shown, f"cannot be read: {error.strerror}", "check the path and its permissions")
+    return missing_file(shown, f"cannot be read: {error.strerror}", "check the path and its permissions")
 
 
 def has_kustomization(folder: str) -> bool:

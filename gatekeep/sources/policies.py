@@ -49,9 +49,10 @@ class LocatedManifest(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """What the named files say. Policies are sorted by file and place in it."""
+    """What the named files say. Policies are sorted by file and place in it; ``places`` say where as errors do."""
 
     policies: tuple[LocatedPolicy, ...] = ()
+    places: tuple[Position, ...] = ()
     manifests: tuple[LocatedManifest, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -101,8 +102,9 @@ def load_policies(
         raise DocumentErrors(found.problems)
     return Repository(
         policies=tuple(found.policies),
+        places=tuple(found.places),
         manifests=tuple(found.manifests),
-        findings=(*found.findings, *_synced(found)),
+        findings=(*found.findings, *_synced(found), *_unadopted(found)),
     )
 
 
@@ -185,7 +187,8 @@ def _header_problems(node: MapNode, version: str, kind: str, file: str) -> list[
     if version != API_VERSION:
         entry = node.entries.get("apiVersion")
         where = position(entry[1] if entry else node, file)
-        message = f"apiVersion: {shown(version) or 'nothing'} is not served; served: {API_VERSION}"
+        said = f"{shown(version)} is not served; served: {API_VERSION}" if version else "missing"
+        message = f"apiVersion: {said}"
         return [Problem(where, message, f"write apiVersion: {API_VERSION}")]
     return []
 
@@ -219,6 +222,17 @@ def _synced(found: _Found) -> Iterator[Finding]:
             message = f'a sync may read this policy, and no cluster knows its kind; annotate {LOCAL_CONFIG}: "true"'
             where = located.position
             yield _finding("local-config", message, where.file, where.line)
+
+
+def _unadopted(found: _Found) -> Iterator[Finding]:
+    """A wish that is accepted and not heard yet is said aloud."""
+    for located in found.policies:
+        adopt = located.policy.spec.adopt
+        if adopt != "Template":
+            message = f"adopt: {adopt}: not built yet: pods born later stay out of rotation until the next apply"
+            where = located.position
+            finding = _finding("adopt-not-built", message, where.file, where.line)
+            yield msgspec.structs.replace(finding, severity="info")
 
 
 def _finding(rule: str, message: str, file: str, line: int) -> Finding:

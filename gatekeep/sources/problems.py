@@ -46,6 +46,11 @@ def file_error(file: str, message: str, hint: str) -> DocumentErrors:
     return DocumentErrors([Problem(Position(file, 1, 1), message, hint)])
 
 
+def missing_file(file: str, message: str, hint: str) -> DocumentErrors:
+    """There is nothing to read, so no line to name."""
+    return DocumentErrors([Problem(Position(file, 0, 0), message, hint)])
+
+
 def quoted(text: str) -> str:
     """``text`` in double quotes, as YAML and JSON both read it."""
     return json.dumps(text, ensure_ascii=not text.isprintable())

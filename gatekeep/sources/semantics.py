@@ -5,6 +5,7 @@ Label rules are the API server's own, so that a bad key is found in the pull req
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from gatekeep.model.policy import Gate, Group, LocatedPolicy, Policy, Position
@@ -13,6 +14,7 @@ from gatekeep.sources.check import not_built
 from gatekeep.sources.problems import Problem, shown
 from gatekeep.sources.tree import ListNode, MapNode, Node, position
 
+_ESSAY = re.compile(r" \(e\.g\. [^()]*regex used for validation is '.*'\)")
 _STRATEGIES = ("pool", "canary", "blueGreen")
 _LABEL_HINT = "a label value has at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
 _KEY_HINT = "write the key as NAME or DOMAIN/NAME"
@@ -79,14 +81,14 @@ def at(node: Node | None, *path: str | int) -> Node | None:
 def _gate(gate: Gate, node: Node | None, file: str) -> Iterator[Problem]:
     if (key := at(node, "key")) is not None:
         for problem in key_problems(gate.key):
-            yield Problem(position(key, file), f"gate key {shown(gate.key)}: {problem}", _KEY_HINT)
+            yield Problem(position(key, file), f"gate key {shown(gate.key)}: {brief(problem)}", _KEY_HINT)
     if (value := at(node, "value")) is None:
         return
     if not gate.value:
         message = "gate value: it is empty, which tools that write null for empty text take for a missing label"
         yield Problem(position(value, file), message, "write a word such as open")
     for problem in value_problems(gate.value):
-        yield Problem(position(value, file), f"gate value {shown(gate.value)}: {problem}", _LABEL_HINT)
+        yield Problem(position(value, file), f"gate value {shown(gate.value)}: {brief(problem)}", _LABEL_HINT)
 
 
 def _group(group: Group, node: Node | None, file: str, name: str) -> Iterator[Problem]:
@@ -111,15 +113,20 @@ def _selector(selector: LabelSelector, node: Node | None, file: str) -> Iterator
     labels = at(node, "matchLabels")
     for key, (key_node, value) in labels.entries.items() if isinstance(labels, MapNode) else ():
         for problem in key_problems(key):
-            yield Problem(position(key_node, file), f"matchLabels: key {shown(key)}: {problem}", _KEY_HINT)
+            yield Problem(position(key_node, file), f"matchLabels: key {shown(key)}: {brief(problem)}", _KEY_HINT)
         text = selector.match_labels[key]
         for problem in value_problems(text):
-            message = f"matchLabels: {shown(key)}: {shown(text)}: {problem}"
+            message = f"matchLabels: {shown(key)}: {shown(text)}: {brief(problem)}"
             yield Problem(position(value, file), message, _LABEL_HINT)
     for index, term in enumerate(selector.match_expressions):
         place = position(at(node, "matchExpressions", index) or MapNode({}, 1, 1), file)
         for problem in selector_problems(LabelSelector(match_expressions=(term,))):
-            yield Problem(place, problem, "write it as the selector of a Deployment is written")
+            yield Problem(place, brief(problem), "write it as the selector of a Deployment is written")
+
+
+def brief(problem: str) -> str:
+    """apimachinery's sentence without its examples and its regular expression."""
+    return _ESSAY.sub("", problem)
 
 
 def unbuilt_kind(kind: str, built: Sequence[str]) -> str | None:

@@ -54,7 +54,7 @@ def test_all_missing_permissions_are_named_at_once() -> None:
     made = story.start(forbidden=[Access("*", "", "services", ""), Access("patch", "", "pods", NAMESPACE)])
     with pytest.raises(ForbiddenError) as caught:
         carry_out(made, proved(story.planner(snapshot), snapshot))
-    for words in ("patch pods", "create services", "delete services", "get services", "patch services"):
+    for words in ("patch pods", "create, delete, get, list, patch services"):
         assert f"{words} in {NAMESPACE}" in caught.value.message
 
 

@@ -33,12 +33,12 @@ def service(manager: str = "", *, operation: str = "Apply", spec: dict[str, Any]
     ("item", "severity", "text"),
     [
         (service(annotations={LAST_APPLIED: "{}"}), "info", "kubectl apply (client-side) keeps the gate key"),
-        (service("kubectl"), "warning", "field manager kubectl applies this Service server-side"),
+        (service("kubectl"), "warning", "field manager kubectl will put the selector back at its next apply"),
         (service("kustomize-controller"), "warning", "Flux will put the selector back at its next reconcile"),
         (service(labels={"kustomize.toolkit.fluxcd.io/name": "x"}), "warning", "Flux will put the selector back"),
         (service(labels={"helm.toolkit.fluxcd.io/name": "x"}), "warning", "Flux will put the selector back"),
         (service("flux-client-side-apply"), "warning", "Flux will put the selector back"),
-        (service("argocd-controller"), "warning", "Argo CD applies this Service server-side"),
+        (service("argocd-controller"), "warning", "Argo CD (server-side apply) will put the selector back"),
         (service("argocd-controller", annotations={TRACKING: "x"}), "warning", "RespectIgnoreDifferences=true"),
         (service(annotations={TRACKING: "x"}), "info", "Argo CD (client-side apply) keeps the gate key"),
         (service(annotations={TRACKING: "x", LAST_APPLIED: "{}"}), "info", "Argo CD (client-side apply)"),
@@ -47,13 +47,24 @@ def service(manager: str = "", *, operation: str = "Apply", spec: dict[str, Any]
             "warning",
             "Let one tool gate a Service, not two",
         ),
-        (service("kubectl", spec={"f:ports": {}}), "warning", "field manager kubectl applies"),
+        (service("kubectl", spec={"f:ports": {}}), "warning", "field manager kubectl will put"),
     ],
 )
 def test_who_puts_it_back(item: Service, severity: str, text: str) -> None:
     (finding,) = forecast([item])
     assert text in finding.message
-    assert (finding.severity, finding.rule, finding.object) == (severity, "will-be-reverted", "Service d/rng")
+    rule = {"warning": "will-be-reverted", "info": "other-writer"}[severity]
+    assert (finding.severity, finding.rule, finding.object) == (severity, rule, "Service d/rng")
+
+
+@pytest.mark.parametrize(
+    "item", [service("kubectl"), service(annotations={LAST_APPLIED: "{}"}), service("argocd-controller")]
+)
+def test_on_retiring_git_goes_first(item: Service) -> None:
+    (finding,) = forecast([item], retiring=True)
+    assert finding.severity == "warning"
+    assert "carries the gate key, take it out first" in finding.message
+    assert "Add the gate key" not in finding.message
 
 
 @pytest.mark.parametrize(
@@ -78,9 +89,9 @@ def test_the_owner_of_the_selector_comes_before_other_appliers() -> None:
         mine.metadata, managed_fields=(*mine.metadata.managed_fields, *other.metadata.managed_fields)
     )
     (finding,) = forecast([msgspec.structs.replace(mine, metadata=meta)])
-    assert "Argo CD applies" in finding.message
+    assert "Argo CD (server-side apply)" in finding.message
 
 
 def test_the_forecast_stands_in_a_plan_that_writes() -> None:
     builder = dockercoins().change("Service", "rng", metadata={"annotations": {LAST_APPLIED: "{}"}})
-    assert "will-be-reverted" in rules(plan(snapshot_of(builder), gate()))
+    assert "other-writer" in rules(plan(snapshot_of(builder), gate()))

@@ -34,6 +34,8 @@ def test_outcome() -> None:
         "  Service shop/rng-admin  ready before 10 → least 10 → after 10\n"
         "  1 pod skipped, gone since the plan: rng-a\n"
         "  2 pods added, born since the plan: rng-x, rng-y\n"
+        "  way back (planned and proved: 3 → 3 ready)\n"
+        "    gatekeep retire shop/rng\n"
     )
 
 
@@ -81,6 +83,17 @@ def test_status() -> None:
         "  ! drift: 1 pod lost the label\n"
     )
     assert status_text([], Style()) == "no gates\n"
+
+
+def test_a_long_error_of_the_last_run_is_one_line_cut_at_a_word() -> None:
+    gate = GateStatus(
+        namespace="shop", name="rng", services=("rng",), gate="active=yes", strategy="pool",
+        stage="stopped at step 3:\n  the slices of Service shop/rng list " + "many pods " * 20,
+        members_ready=5, members_total=6, candidates=8, drift=(), last_run="apply r1", source="",
+    )  # fmt: skip
+    lines = status_text([gate], Style(width=80)).splitlines()
+    assert len(lines) == 3
+    assert lines[2] == "  last run: apply r1: stopped at step 3: the slices of Service shop/rng list …"
 
 
 def test_lint() -> None:

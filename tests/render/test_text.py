@@ -5,11 +5,24 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gatekeep.model.plan import EndpointsWait, Finding, PolicySource, Proof, ServiceForecast, Source, Step
+from gatekeep.model.plan import (
+    EndpointsWait,
+    Finding,
+    GateLabel,
+    GateTarget,
+    Match,
+    PolicySource,
+    Proof,
+    ServiceForecast,
+    Source,
+    Step,
+)
+from gatekeep.model.selectors import LabelSelector
 from gatekeep.render.style import Style, columns
 from gatekeep.render.text import plan_text
 from tests.render.samples import GATED, LIVE, PODS, label, sample, select, step
 
+LIVE_PODS = LabelSelector({"app": "rng"})
 GOLDEN = """\
 plan     {short}
 cluster  https://10.0.0.1  v1.36.1  uid uid-cluster
@@ -20,24 +33,31 @@ Findings
   · Service shop/rng: 2 owners  [mixed-owners rng.yaml:9]
 
 Service shop/rng
-  endpoints  before 3 → least 3 → after 3  (floor 2)
+  endpoints  before 3 → least 3 → after 3   at least 3 must stay (floor 2)
   rotation   the same 3 pods: rng-a, rng-b, rng-c
 
-Steps  6 steps, 4 phases, 3 label edits, 1 selector edit
+Steps  6 in 4 phases: 3 label edits, 1 selector edit
   #   phase     object                   change or condition
    1      1  +  3 pods of shop           + active=yes
-                label the pods that join (and pods born until then: app=rng)
+                label the pods that join, and those born until then (app=rng)
    2      2  +  Service shop/rng-shadow  create, selector {{active=yes, app=rng}}
                 ask what the new selector reaches
-   3      2  ?  Service shop/rng-shadow  slices hold exactly 3 ready pods (5m)
+   3      2  ?  Service shop/rng-shadow  slices hold the ready members (3 when planned)
                 the labels were seen
    4      3  ~  Service shop/rng         selector {{app=rng}} → {{active=yes, app=rng}}
                 switch the selector
-   5      3  ?  Service shop/rng-marker  has an EndpointSlice (30s)
+   5      3  ?  Service shop/rng-marker  has an EndpointSlice
                 the selector was read
    6      4  -  Service shop/rng-shadow  delete
                 clean up
   + adds   - removes   ~ changes   ? waits until the cluster shows it
+  phase: begins when the one before it is done, its waits included
+
+  also writes  ConfigMap and Lease shop/gatekeep-rng
+  waits        up to 5m each; if one is not met, apply stops, removes its helper Services and says
+               how to go on
+  way back     planned and proved with this plan (3 → 3 ready):
+               gatekeep retire shop/rng
 
 ✔ proved: 1,234 states, every order of the two watch streams, and pods that die or are born on the
   way: no Service falls below its floor.
@@ -59,7 +79,7 @@ def test_the_findings_come_before_the_steps() -> None:
 
 def test_with_room_the_reasons_stand_beside_the_steps() -> None:
     lines = plan_text(sample(), Style(width=160)).splitlines()
-    assert any("+ active=yes" in line and line.endswith("(and pods born until then: app=rng)") for line in lines)
+    assert any("+ active=yes" in line and line.endswith("and those born until then (app=rng)") for line in lines)
 
 
 @pytest.mark.parametrize("width", [72, 80, 100, 130, 200])
@@ -85,6 +105,41 @@ def test_a_refused_plan_names_the_counter_example() -> None:
     assert "✘ REFUSED: if the controller sees the selector first" in text
     assert "Nothing was written." in text
     assert "proved" not in text
+    assert "way back" not in text
+
+
+def test_a_plan_that_moves_no_traffic_has_nothing_to_prove() -> None:
+    assert "✔ nothing to prove: traffic does not change\n" in plan_text(sample(proof=Proof(True, 0)), Style())
+
+
+def test_a_step_that_nobody_needs_yet_has_its_row() -> None:
+    gate, two = GateLabel("active", "yes"), Match(owner_uids=("u1", "u2"))
+    later = step(1, 1, "Patch", "label the pods that join", match=Match("shop", LIVE_PODS, except_=(two,), gate=gate))
+    text = plan_text(sample(steps=(later, *sample().steps[1:])), Style())
+    assert "   1      1  +  pods born until then     + active=yes\n" in text
+    assert "                label the pods that join (app=rng, but not the pods of 2 workloads)\n" in text
+
+
+def test_the_floor_counts_where_a_plan_heals() -> None:
+    grows = ServiceForecast("shop", "rng", ("a", "b", "c", "d"), ("a", "b"), 3, 2)
+    assert "at least 3 must stay (floor 3)" in plan_text(sample(services=(grows,)), Style())
+
+
+def test_retiring_is_the_way_back_only_where_no_gate_stood() -> None:
+    swapped = step(1, 1, "Patch", "swap", select(GATED, LIVE | {"open": "yes"}))
+    labelled = step(1, 1, "Patch", "label", label("rng-a"))
+    for steps in ((swapped,), (labelled,)):
+        text = plan_text(sample(steps=steps), Style())
+        assert "retire" not in text
+        assert "put the previous policy back in Git and apply it\n" in text
+    gate = GateTarget("shop", "rng", "Retire", "active", "yes", ("rng",))
+    assert "keep the policy in Git and apply it again\n" in plan_text(sample(gates=(gate,)), Style())
+
+
+def test_a_command_is_never_wrapped() -> None:
+    long = "gatekeep retire shop/rng --context " + "a-long-name " * 10
+    text = plan_text(sample(), Style(width=80), next_step=long, retire=lambda namespace, name: long)
+    assert text.count(long.rstrip()) == 2
 
 
 def test_a_stored_verdict_is_quoted_not_believed() -> None:
@@ -105,7 +160,9 @@ def test_joining_and_leaving_pods_are_named_and_cut_with_a_count() -> None:
     assert "  joining    3: rng-a, rng-b, rng-c\n" in text
     assert "  leaving    20: rng-00, rng-01" in text
     assert "rng-11 and 8 more\n" in text
-    assert "before 20 → least 3 → after 3  (floor 2)" in text
+    assert "before 20 → least 3 → after 3   at least 3 must stay (floor 2)" in text
+    assert "  staying    nobody\n" in text
+    assert "  leaving pods  keep their established connections" in text
 
 
 def test_pods_that_get_different_changes_are_told_apart() -> None:

@@ -49,7 +49,7 @@ def load(options: KubeOptions, environment: Mapping[str, str] = os.environ) -> L
     raise UsageError("no cluster is configured", hint=_HINT)
 
 
-_HINT = "give --kubeconfig FILE or set KUBECONFIG; without a cluster, give --snapshot FILE"
+_HINT = "give --kubeconfig FILE or set KUBECONFIG"
 
 
 def _files(options: KubeOptions, environment: Mapping[str, str]) -> list[str]:
