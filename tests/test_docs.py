@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,10 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from gatekeep.cli.catalog import help_text
 from gatekeep.cli.main import main
+from gatekeep.cluster.kube.observe import WORKLOAD_KINDS
+from gatekeep.cluster.kube.raw import SNAPSHOT_KINDS
+from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model import errors
+from gatekeep.model.outcomes import GateStatus, Outcome, ServiceOutcome
+from gatekeep.model.plan import Action, Change, Step
+from gatekeep.operations.verify import Verification
+from gatekeep.planning.access import needed
+from gatekeep.render.findings import lint_counts
 from gatekeep.sources.policies import load_policies
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +150,57 @@ def test_exit_codes_are_those_of_the_code_and_of_help() -> None:
         if issubclass(item, errors.GatekeepError)
     }  # fmt: skip
     assert {int(code) for code in table} - NOT_IN_ERRORS == raised
+
+
+def test_no_plan_id_or_count_of_states_can_rot_in_the_docs() -> None:
+    for page in GUIDES:
+        for block in blocks(page, "console"):
+            assert not re.search(r"^plan +[0-9a-f]{12}$|proved: [0-9,]+ states", block, re.MULTILINE), page.name
+
+
+def granted(*names: str) -> set[tuple[str, str, str]]:
+    """What the Roles of these names on the access page allow: group, resource, verb."""
+    rules = [
+        rule
+        for block in blocks(ROOT / "docs" / "access.md", "yaml")
+        if (role := yaml.safe_load(block))["metadata"]["name"] in names
+        for rule in role["rules"]
+    ]
+    return {
+        triple for rule in rules for triple in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
+
+
+def test_the_roles_cover_what_plans_ask_for() -> None:
+    def change(kind: str) -> Change:
+        return Change("v1", kind, "shop", "rng", None, (), ())
+
+    writes: list[tuple[Action, str]] = [
+        ("Patch", "Pod"), ("Patch", "Service"), ("Create", "Service"), ("Delete", "Service"),
+    ]  # fmt: skip
+    steps = [Step(at, at, action, "", "", changes=(change(kind),)) for at, (action, kind) in enumerate(writes, 1)]
+    wanted = {(item.group, item.resource, item.verb) for item in needed(steps)}
+    assert wanted == granted("gatekeep-apply")
+
+
+def test_the_roles_cover_what_is_listed() -> None:
+    def listed(*kinds: str) -> set[tuple[str, str, str]]:
+        return {(RESOURCES[kind].group, RESOURCES[kind].plural, "list") for kind in kinds}
+
+    looked_at = listed("Pod", "Service", "EndpointSlice", "ConfigMap", "Node", *WORKLOAD_KINDS)
+    identity = {("", "namespaces", "get")}
+    assert granted("gatekeep-plan", "gatekeep-look") == looked_at | identity
+    assert granted("gatekeep-status") == listed(*SNAPSHOT_KINDS) | identity
+
+
+def test_every_field_of_a_report_is_on_its_page() -> None:
+    text = (ROOT / "docs" / "reports.md").read_text("utf-8")
+    for cls in (Outcome, ServiceOutcome, GateStatus, Verification):
+        for field in dataclasses.fields(cls):
+            name = re.sub(r"_(\w)", lambda found: found[1].upper(), field.name)
+            assert f"`{name}`" in text, f"{cls.__name__}.{name}"
+    for name in ("policies", "findings", *lint_counts([])):
+        assert f"`{name}`" in text
 
 
 def test_policies_in_the_docs_are_valid() -> None:

@@ -95,7 +95,9 @@ def carry_out(
     try:
         outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
     except IncompleteError as error:
-        raise IncompleteError(error.message, where=error.where, hint=_ways(plan, ways)) from error
+        message, _, advice = error.message.partition("\n  → ")
+        hint = "\n".join(part for part in (advice, _ways(plan, ways)) if part)
+        raise IncompleteError(message, where=error.where, hint=hint) from error
     if output.format == "json":
         emit(outcome_json(outcome, plan), output)
     elif plan.writes or outcome.wrote or output.path:

@@ -168,7 +168,7 @@ snapshot_option = click.option(
     help="Cluster state from this file (gatekeep snapshot, kubectl get -o json), not from the cluster.",
 )
 dry_snapshot_option = click.option(
-    "--snapshot", "snapshot_file", metavar="FILE", help="Cluster state from this file; only with --dry-run."
+    "--snapshot", "snapshot_file", metavar="FILE", help="With --dry-run: cluster state from this file."
 )
 gate_namespace_option = click.option("--namespace", "-n", metavar="NAME", help="The namespace of GATE.")
 namespace_option = click.option("--namespace", "-n", metavar="NAME", help="Only this namespace.")

@@ -55,7 +55,7 @@ def waits_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: 
         if service is None:
             return f"step {moment.step} waits for Service {wait.namespace}/{wait.service}, which does not exist then"
         ready = snapshot.ready_uids(service)
-        alive = frozenset(pod.name for pod in snapshot.pods_in(wait.namespace) if pod.uid in ready)
+        alive = frozenset([pod.metadata.name for pod in snapshot.pods_in(wait.namespace) if pod.metadata.uid in ready])
         found = _matching(service, wait.selector, snapshot, labels)
         if not _agrees(frozenset(wait.pods), found, known, alive, exact=exact):
             return (
@@ -109,8 +109,15 @@ def _matching(
     service: Service, selector: Mapping[str, str] | None, snapshot: Snapshot, labels: Mapping[str, Labels]
 ) -> frozenset[str]:
     ready = snapshot.ready_uids(service)
-    return frozenset(
-        pod.name
-        for pod in snapshot.pods_in(service.namespace)
-        if pod.uid in ready and matches_map(selector, labels.get(pod.uid, pod.labels))
-    )
+    found: list[str] = []
+    answers: dict[int, bool] = {}
+    for pod in snapshot.pods_in(service.namespace):
+        meta = pod.metadata
+        if meta.uid not in ready:
+            continue
+        live = labels.get(meta.uid, meta.labels)
+        if id(live) not in answers:  # most pods share their labels object with others
+            answers[id(live)] = matches_map(selector, live)
+        if answers[id(live)]:
+            found.append(meta.name)
+    return frozenset(found)

@@ -21,7 +21,7 @@ from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 from gatekeep.sources import tree
 from gatekeep.sources.files import open_regular, printable, unreadable
 from gatekeep.sources.pieces import UNDECODABLE, items_of
-from gatekeep.sources.problems import DocumentErrors, Problem, file_error, quoted, shown
+from gatekeep.sources.problems import DocumentErrors, Problem, file_error, missing_file, quoted, shown
 from gatekeep.sources.redact import MANAGED_BY, SYSTEM_NAMESPACE, dump_snapshot
 from gatekeep.sources.scalars import readings
 
@@ -83,7 +83,7 @@ def load_snapshot(path: Path) -> Snapshot:
             else:
                 objects = _from_yaml(hashed.read(tree.DUMP_LIMITS.size + 1), file)
     except FileNotFoundError as error:
-        raise file_error(file, "no such file", "make one with: gatekeep snapshot --out FILE") from error
+        raise missing_file(file, "no such file", "make one with: gatekeep snapshot --out FILE") from error
     except OSError as error:
         raise unreadable(file, error) from error
     return _snapshot(objects, hashed.digest())

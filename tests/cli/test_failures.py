@@ -63,6 +63,15 @@ def test_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: rng.yaml:3:5: unknown field floors\n  → did you mean floor?\n"
 
 
+def test_one_arrow_and_commands_set_in_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    failing(
+        errors.IncompleteError("stopped", hint="safe. To go on:\n  gatekeep apply\nto go back:\n  gatekeep retire a/b")
+    )
+    assert capsys.readouterr().err == (
+        "error: stopped\n  → safe. To go on:\n      gatekeep apply\n    to go back:\n      gatekeep retire a/b\n"
+    )
+
+
 def test_a_message_cannot_forge_another(capsys: pytest.CaptureFixture[str]) -> None:
     failing(errors.RefusedError("stale:\n  - pod a\nerror: \x1b[2Jall is well"))
     assert capsys.readouterr().err == "error: stale:\n  - pod a\n  error: \\x1b[2Jall is well\n"
@@ -95,7 +104,6 @@ def test_the_traceback_is_there_for_those_who_ask(
         (["plan", "-o", "yaml"], "yaml"),
         (["show"], "PLAN"),
         (["apply", "--snapshot", "x", "-y"], "--snapshot is a cluster that cannot be written to"),
-        (["apply"], "there is no terminal to ask on"),
         (["apply", "plan.json", "-f", "policies"], "-f has no place beside a saved plan"),
         (["retire", "rng", "-y"], "in which namespace is the gate rng?"),
         (["retire", "a/b/c", "-y"], "expected NAME or NAMESPACE/NAME, found 'a/b/c'"),

@@ -69,6 +69,22 @@ def test_every_command_has_a_sentence_and_an_example(capsys: pytest.CaptureFixtu
         assert f"gatekeep {name}" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("retire", "The namespace of GATE."),
+        ("retire", "With --dry-run: cluster state from this file."),
+        ("apply", "With --dry-run: cluster state from this file."),
+        ("verify", "Take this for the current time"),
+    ],
+)
+def test_options_say_what_they_do_here(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from gatekeep.cli.main import main
+
+    assert main([name, "--help"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_name_of_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     from gatekeep.cli.main import program_name
 

@@ -37,10 +37,60 @@ def test_lint(gatekeep: Gatekeep, folder: Path) -> None:
     assert report["errors"] == len(report["findings"]) > 0
 
 
+def test_lint_of_a_folder_without_policies_does_not_pass(gatekeep: Gatekeep, folder: Path) -> None:
+    (folder / "policies" / "rng.yaml").unlink()
+    run = gatekeep("lint")
+    assert (run.code, run.err) == (1, "")
+    assert run.out == (
+        "policies: error: no policy was found → name a file or folder with policies: -f PATH  [no-policy]\n"
+        "✘ 1 error, 0 warnings\n"
+    )
+    assert gatekeep("lint", "-o", "json").document["findings"][0]["rule"] == "no-policy"
+
+
+@pytest.mark.parametrize(("adopt", "notes"), [("Template", 0), ("Admission", 1), ("Reconcile", 1)])
+def test_what_is_accepted_and_not_built_is_said(gatekeep: Gatekeep, folder: Path, adopt: str, notes: int) -> None:
+    (folder / "policies" / "rng.yaml").write_text(POLICY + f"  adopt: {adopt}\n")
+    run = gatekeep("lint")
+    assert (run.code, run.out.count("[adopt-not-built]")) == (0, notes)
+    assert gatekeep("plan", *OFFLINE).out.count("[adopt-not-built") == notes
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("minReady: 50%", "minReady: 0.5"), "write a number or 50%"),
+        (("apiVersion: gatekeep.dev/v1alpha1\n", ""), "error: apiVersion: missing"),
+        (("key: active", "key: a b"), "start and end with an alphanumeric character → "),
+    ],
+)
+def test_lint_says_what_to_write(gatekeep: Gatekeep, folder: Path, change: tuple[str, str], said: str) -> None:
+    (folder / "policies" / "rng.yaml").write_text(POLICY.replace(*change))
+    run = gatekeep("lint")
+    assert run.code == 1
+    assert said in run.out
+    assert "regex" not in run.out
+
+
+@pytest.mark.parametrize("arguments", [("lint", "-f", "nowhere"), ("plan", "--snapshot", "nowhere")])
+def test_a_missing_file_has_no_line(gatekeep: Gatekeep, arguments: tuple[str, ...]) -> None:
+    run = gatekeep(*arguments)
+    assert ": no such file" in run.out + run.err
+    assert "nowhere:" in run.out + run.err
+    assert ":1" not in run.out + run.err
+
+
+def test_a_refused_policy_is_named_as_it_can_be_opened(gatekeep: Gatekeep, folder: Path) -> None:
+    (folder / "policies" / "rng.yaml").write_text(POLICY.replace("[rng]", "[rgn]"))
+    run = gatekeep("plan", *OFFLINE)
+    assert run.code == 3
+    assert run.err.startswith("error: policies/rng.yaml:1:1: Service dockercoins/rgn: ")
+
+
 def test_plan_in_words(gatekeep: Gatekeep) -> None:
     run = gatekeep("plan", *OFFLINE)
     assert (run.code, run.err) == (0, "")
-    assert "endpoints  before 6 → least 6 → after 6  (floor 3)" in run.out
+    assert "endpoints  before 6 → least 6 → after 6   at least 6 must stay (floor 3)" in run.out
     assert "selector {app=rng} → {active=yes, app=rng}" in run.out
     assert "✔ proved" in run.out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -59,9 +60,20 @@ def test_snapshot_can_be_planned_from(gatekeep: Gatekeep, monkeypatch: pytest.Mo
     run = gatekeep("snapshot")
     assert (run.code, run.err) == (0, "warning: without nodes: forbidden\n")
     assert run.document["kind"] == "List"
-    assert gatekeep("snapshot", "-n", "dockercoins", "--out", "dump.json").out == ""
+    saved = gatekeep("snapshot", "-n", "dockercoins", "--out", "dump.json")
+    assert saved.out == ""
+    assert re.search(r"note: \d+ objects \(\d+ Pod, .*\) written to dump.json\n$", saved.err)
     assert dump.asked == [(), ("dockercoins",)]
     assert gatekeep("plan", "--snapshot", "dump.json").code == 0
+
+
+def test_only_who_looks_is_told_of_snapshots(gatekeep: Gatekeep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "nowhere")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for command, advised in ((("plan",), True), (("status",), True), (("snapshot",), False), (("apply", "-y"), False)):
+        run = gatekeep(*command)
+        assert run.code == 64
+        assert ("--snapshot FILE" in run.err) is advised
 
 
 def test_what_to_run_next_is_for_the_same_policies_and_cluster() -> None:

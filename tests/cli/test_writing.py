@@ -65,6 +65,33 @@ def test_a_second_apply_has_nothing_to_do(gatekeep: Gatekeep, cluster: EmbeddedC
     assert gatekeep("plan", "--detailed-exitcode").code == 0
 
 
+def test_without_a_terminal_only_a_plan_that_writes_needs_an_answer(
+    gatekeep: Gatekeep, cluster: EmbeddedCluster
+) -> None:
+    run = gatekeep("apply")
+    assert run.code == 64
+    assert "there is no terminal to ask on" in run.err
+    assert selector(cluster) == {"app": "rng"}
+    assert gatekeep("apply", "-y").code == 0
+    assert gatekeep("apply").code == 0
+    assert gatekeep("retire", "dockercoins/rng").code == 64
+
+
+def test_the_way_back_is_named_after_an_apply(gatekeep: Gatekeep, cluster: EmbeddedCluster, folder: Path) -> None:
+    assert gatekeep("apply", "-y").out.endswith(
+        "  way back (planned and proved: 6 → 6 ready)\n    gatekeep retire dockercoins/rng\n"
+    )
+    policy = folder / "policies" / "rng.yaml"
+    owner = "pool: {owners: [{kind: Deployment, name: rng}]}"
+    policy.write_text(policy.read_text().replace("pool: {}", owner))
+    run = gatekeep("apply", "-y")
+    assert run.code == 0
+    assert "gatekeep retire" not in run.out
+    assert run.out.endswith(
+        "  way back (planned and proved: 3 → 6 ready)\n    put the previous policy back in Git and apply it\n"
+    )
+
+
 def test_dry_run_writes_nothing(gatekeep: Gatekeep, cluster: EmbeddedCluster) -> None:
     run = gatekeep("apply", "--dry-run")
     assert run.code == 0
@@ -114,6 +141,15 @@ def test_retire(gatekeep: Gatekeep, cluster: EmbeddedCluster, monkeypatch: pytes
     assert gatekeep("status").out == "no gates\n"
 
 
+def test_advice_and_ways_stand_behind_one_arrow(gatekeep: Gatekeep, cluster: EmbeddedCluster) -> None:
+    cluster.after_write(lambda verb, ref, count: cluster.set_lag(pod=1e6) if ref.kind == "Pod" else None)
+    run = gatekeep("apply", "-y", "--timeout", "5s")
+    assert run.code == 6
+    assert run.err.count("→ ") == 1
+    assert "is kube-controller-manager running" in run.err
+    assert "    to go back:\n      gatekeep retire dockercoins/rng\n" in run.err
+
+
 def test_a_signal_before_the_first_write(gatekeep: Gatekeep, cluster: EmbeddedCluster) -> None:
     def interrupt(verb: str, ref: ObjectRef, count: int) -> None:
         if count == 1:
@@ -135,5 +171,9 @@ def test_a_signal_after_the_first_write_leaves_a_safe_state(gatekeep: Gatekeep, 
     assert run.code == 6
     assert "stopping: " in run.err
     assert "error: " in run.err
+    assert run.err.endswith(
+        "  → the state is safe as it is. To go on:\n      gatekeep apply\n    to go back:\n"
+        "      gatekeep retire dockercoins/rng\n"
+    )
     assert selector(cluster) == {"app": "rng"}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
