@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/ready
 
-.PHONY: demo test lint unit e2e bench clean
+.PHONY: demo test lint unit e2e bench examples clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -33,6 +33,10 @@ e2e: $(SETUP)
 bench: $(SETUP)
 	$(BIN)/python -m tests.controlplane build
 	$(BIN)/python -m tests.controlplane run -- $(BIN)/python -m benchmarks
+
+# Writes the clusters and the expected plans in examples/ anew.
+examples: $(SETUP)
+	$(BIN)/python -m examples.make
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,12 +1,11 @@
 """Clusters for tests, built in words: ``cluster().nodes(3).service("rng", {"app": "rng"}).daemonset("rng", ...)``.
 
 Names, uids and addresses depend on nothing but the words, so that two runs and two machines give the same bytes.
-``python -m tests.builders`` prints the cluster that ``examples/rng/cluster.yaml`` holds.
+``make examples`` writes the clusters in ``examples/`` with them.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.manifests import (
     replica_status,
     selection,
     target_name,
-    to_yaml,
     uid_of,
 )
 
@@ -290,7 +288,3 @@ def dockercoins() -> ClusterBuilder:
     builder.deployment("worker", 1, {"app": "worker"})
     labels = {"app": "rng"}
     return builder.service("rng", labels, labels=labels).deployment("rng", 3, labels).daemonset("rng", labels)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(to_yaml(dockercoins().document()))

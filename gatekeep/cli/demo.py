@@ -93,7 +93,7 @@ def _apply(cluster: EmbeddedCluster, plan: Plan, snapshot: Snapshot) -> None:
     to_stdout(outcome_text(outcome, plan, style_of(OutputFlags())))
     moments = cluster.history(NAMESPACE, SERVICE)[max(seen - 1, 0) :]
     least = min(len(ready) for _, ready in moments)
-    to_stdout(f"  Its EndpointSlices never held fewer than {least} ready pods meanwhile.\n")
+    to_stdout(f"  The EndpointSlices of {NAMESPACE}/{SERVICE} never held fewer than {least} ready pods meanwhile.\n")
 
 
 def _refuse(plan: Plan, snapshot: Snapshot, cluster: EmbeddedCluster) -> None:

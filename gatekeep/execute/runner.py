@@ -80,18 +80,23 @@ def _writes_are_left(plan: Plan, step: Step) -> bool:
 def _stop(context: Context, step: Step, error: BaseException) -> NoReturn:
     """Removes the helpers and says what is done, what is left, and the way on and back."""
     services.remove_helpers(context)
-    if not isinstance(error, GatekeepError | KeyboardInterrupt):
-        raise error
     if not context.wrote:
         if isinstance(error, StoppedError):
             raise SignalledError(error.signal_number) from error
         raise error
-    reason = str(error) if isinstance(error, GatekeepError) else "interrupted"
     left = len(context.plan.steps) - step.number + 1
-    gates = [gate for gate in context.plan.gates if gate.action == "Gate"]
-    back = "; ".join(f"gatekeep retire {gate.namespace}/{gate.name}" for gate in gates)
-    hint = f"the state is safe as it is; gatekeep apply goes on from here; {back} takes the gate off"
-    if not gates:
-        hint = "the state is safe as it is; run the same gatekeep retire again to go on"
     done = f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left"
-    raise IncompleteError(f"{done}: {reason}", hint=hint) from error
+    hint = "the state is safe as it is: run the same command again to go on"
+    raise IncompleteError(f"{done}: {_reason(error)}", hint=hint) from error
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case GatekeepError():
+            return str(error)
+        case KeyboardInterrupt():
+            return "interrupted"
+        case Exception():
+            return f"a bug in gatekeep, please report it: {type(error).__name__}: {error}"
+        case _:
+            raise error

@@ -46,9 +46,8 @@ def require_applicable(plan: Plan, snapshot: Snapshot, *, now: datetime) -> Veri
     result = verified(plan, snapshot, exact=False)
     if isinstance(result, Proof):
         raise unsafe(result)
-    proof = _proof(plan, snapshot)
-    if not proof.holds:
-        raise unsafe(proof)
+    if problem := way_back_problem(plan, simulate.assumed(plan, snapshot)):
+        raise unsafe(Proof(holds=False, states=0, counter_example=problem))
     if content_id(plan) != plan.id:
         raise InvalidInputError(
             f"the plan's id {plan.id[:19]}… does not fit its content: it was edited after it was made",

@@ -109,5 +109,5 @@ def _books(gates: Sequence[GateTarget]) -> str:
     names = some([f"{gate.namespace}/gatekeep-{gate.name}" for gate in gates], _SHOWN)
     if not names:
         return ""
-    retired = any(gate.action == "Retire" for gate in gates)
-    return f"ConfigMap and Lease {names}{', deleted once a gate is retired' if retired else ''}"
+    retired = all(gate.action == "Retire" for gate in gates)
+    return f"ConfigMap and Lease {names}{', deleted at the end' if retired else ''}"

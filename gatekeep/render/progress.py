@@ -24,6 +24,7 @@ REFRESH = 0.1
 CALM = (1.0, 5.0, 15.0, 30.0, 60.0)
 """Where lines stay, as in a CI log, a step is told of after so many seconds, and then each minute; or on news."""
 MINUTE = 60.0
+MARKER = "waiting for an EndpointSlice"
 CLEAR = "\r\x1b[2K"
 
 
@@ -38,7 +39,7 @@ class Progress:
         self._in_place = in_place
         self._clock = clock
         self._number = ""
-        self._what = ""
+        self._what = self._brief = ""
         self._started = 0.0
         self._last = 0.0
         self._due = 0.0
@@ -65,8 +66,8 @@ class Progress:
             case StepProgress(done=done, total=total):
                 self._update(f"{done:,} of {total:,} written")
             case WaitProgress(seen=seen, expected=expected, seconds=passed):
-                wanted = f"{seen:,} of {expected:,} pods seen"
-                self._update("waiting for an EndpointSlice" if self._marker else wanted, passed, news=True)
+                waiting = self._marker or not (seen or expected)
+                self._update(MARKER if waiting else _seen(seen, expected), passed, news=True)
             case StepFinished():
                 self._finish(event)
             case ReadyEndpoints(namespace=namespace, service=service, ready=ready):
@@ -86,7 +87,7 @@ class Progress:
         self._started = self._last = self._clock()
         self._due, self._seen = CALM[0], ""
         if self._in_place:
-            self._replace(self._headline("…", "") + self._what)
+            self._replace_with(self._headline("…", ""))
 
     def _update(self, detail: str, passed: float | None = None, *, news: bool = False) -> None:
         """Where the step stands, first of all; ``news``: what changed is worth a line of its own."""
@@ -97,7 +98,7 @@ class Progress:
         self._last, self._seen = now, detail
         text = f"{self._headline('…', seconds(spent))}{self._style.text(detail)}"
         if self._in_place:
-            self._replace(f"{text}  {self._what}")
+            self._replace_with(f"{text}  ")
         else:
             self._due = next((moment for moment in CALM if moment > spent), (spent // MINUTE + 1) * MINUTE)
             self._line(self._painted(f"{text}  {self._what}"))
@@ -123,14 +124,21 @@ class Progress:
 
     def _words(self, step: Step) -> str:
         """What the step does; asked once a step, because it looks at every change."""
+        lines = lines_of(step)
+        self._brief = self._style.text("; ".join(f"{line.symbol} {line.change}" for line in lines))
         groups: dict[str, list[str]] = {}
-        for line in lines_of(step):
+        for line in lines:
             groups.setdefault(f"{line.symbol} {line.objects}", []).append(line.change)
         return self._style.text("; ".join(f"{objects}: {', '.join(all_)}" for objects, all_ in groups.items()))
 
     def _painted(self, text: str) -> str:
         """Colours the mark of a step that is done; last of all, because colour codes would count as columns."""
         return text.replace("] ✔", f"] {self._style.paint('✔', 'green')}", 1)
+
+    def _replace_with(self, head: str) -> None:
+        """``head`` and what the step does, without the objects' names where the line has no room for them."""
+        fits = columns(head + self._what) < self._style.width
+        self._replace(head + (self._what if fits else self._brief))
 
     def _replace(self, text: str) -> None:
         self._write(CLEAR + self._painted(_cut(text, self._style.width - 1)))
@@ -146,6 +154,11 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):
             return
+
+
+def _seen(seen: int, expected: int) -> str:
+    """``4 of 6 pods seen``; where pods are to go, both numbers."""
+    return f"{seen:,} of {expected:,} pods seen" if seen <= expected else f"{seen:,} pods seen, expected {expected:,}"
 
 
 def _cut(text: str, width: int) -> str:

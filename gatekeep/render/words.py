@@ -17,6 +17,7 @@ from gatekeep.render.layout import counted
 LABELS = ("metadata", "labels")
 SELECTOR = ("spec", "selector")
 ANY = "any labels"
+ANYBODY = "any pod"
 LATER = "pods born until then"
 PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
 
@@ -51,7 +52,7 @@ def wait_words(wait: Wait) -> tuple[str, str]:
     """The Service that is waited for, and the condition."""
     service = f"Service {wait.namespace}/{wait.service}"
     if isinstance(wait, EndpointsWait):
-        return service, f"slices hold the ready members ({f'{len(wait.pods):,}' if wait.pods else 'none'} when planned)"
+        return service, f"slices hold ready members ({f'{len(wait.pods):,}' if wait.pods else 'none'} when planned)"
     return service, "has an EndpointSlice"
 
 
@@ -70,10 +71,11 @@ def change_words(step: Step, change: Change) -> tuple[str, str]:
 
 def match_words(match: Match) -> str:
     """Whom a labelling step is for, apart from the pods it names."""
+    found = _plain_match(match)
     if match.any_of is not None:
-        found = " or ".join(match_words(item) for item in match.any_of) or "nobody"
-    else:
-        found = _plain_match(match)
+        parts = list(dict.fromkeys(match_words(item) for item in match.any_of)) or ["nobody"]
+        if parts != [ANYBODY]:
+            found = " or ".join(parts) if found == ANYBODY else f"{found}, of these {' or '.join(parts)}"
     if match.except_:
         found += ", but not " + " or ".join(match_words(item) for item in match.except_)
     return found
@@ -83,7 +85,7 @@ def _plain_match(match: Match) -> str:
     """``app=rng of 2 workloads``, ``the pods of 1 workload``, ``any pod``."""
     labels = selector_words(match.selector) if match.selector is not None else ANY
     if match.owner_uids is None:
-        return "any pod" if labels == ANY else labels
+        return ANYBODY if labels == ANY else labels
     return f"{'the pods' if labels == ANY else labels} of {counted(len(match.owner_uids), 'workload')}"
 
 

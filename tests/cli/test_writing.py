@@ -142,7 +142,7 @@ def test_retire(gatekeep: Gatekeep, cluster: EmbeddedCluster, monkeypatch: pytes
 
 
 def test_advice_and_ways_stand_behind_one_arrow(gatekeep: Gatekeep, cluster: EmbeddedCluster) -> None:
-    cluster.after_write(lambda verb, ref, count: cluster.set_lag(pod=1e6) if ref.kind == "Pod" else None)
+    cluster.lag(pods=1e6)
     run = gatekeep("apply", "-y", "--timeout", "5s")
     assert run.code == 6
     assert run.err.count("→ ") == 1

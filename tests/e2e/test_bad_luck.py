@@ -80,7 +80,7 @@ def test_the_api_server_goes_away_and_comes_back(story: Story) -> None:
 
     with pytest.raises(IncompleteError, match="steps are left") as failure:
         apply_with(story, crash)
-    assert "gatekeep apply goes on" in failure.value.hint
+    assert "run the same command again" in failure.value.hint
     story.stack.start("kube-apiserver")
     story.stack.wait(lambda: bool(story.selector()), 30, "the API server")
     assert story.selector() == {"app": "rng"}

@@ -17,6 +17,7 @@ from gatekeep.model.errors import (
     SignalledError,
     UnreachableError,
 )
+from gatekeep.model.events import Event, StepStarted
 from gatekeep.model.objects import ObjectRef
 from tests.execute.faults import NEVER, Outage
 from tests.execute.world import (
@@ -84,7 +85,7 @@ def test_a_signal_at_every_moment(name: str) -> None:
             assert picture(made).labels == before
         else:
             assert "stopped at step" in caught.value.message
-            assert "gatekeep" in caught.value.hint
+            assert "run the same command again" in caught.value.hint
         found = record(made)
         assert found is not None
         assert found.runs[0].outcome != "running"
@@ -217,3 +218,15 @@ def test_a_long_outage_at_any_call_leaves_a_safe_state(name: str) -> None:
         if record(made) or story.planner is not retirement:
             made.clock.sleep(ALWAYS)
             converges(made, story)
+
+
+def test_a_bug_after_the_first_write_leaves_steps_too() -> None:
+    made = STORIES["add"].start()
+
+    def fail(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step.number == 3:
+            raise ValueError("a listener that is wrong")
+
+    with pytest.raises(IncompleteError, match="a bug in gatekeep, please report it: ValueError"):
+        run(made, STORIES["add"].planner, listener=fail)
+    assert not helpers(made)

@@ -57,7 +57,7 @@ def test_a_long_wait_is_told_of_less_and_less() -> None:
     lines = stream.getvalue().splitlines()
     assert [line.split()[2] for line in lines] == ["1.0s", "5.0s", "15s", "30s", "1m", "2m", "3m"]
     assert lines[0] == (
-        "[3/6] …   1.0s  1 of 3 pods seen  ? Service shop/rng-shadow: slices hold the ready members (3 when planned)"
+        "[3/6] …   1.0s  1 of 3 pods seen  ? Service shop/rng-shadow: slices hold ready members (3 when planned)"
     )
 
 
@@ -81,6 +81,18 @@ def test_a_marker_has_no_pods_to_count() -> None:
     assert stream.getvalue() == (
         "[5/6] …   2.0s  waiting for an EndpointSlice  ? Service shop/rng-marker: has an EndpointSlice\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected", "said"),
+    [(6, 3, "6 pods seen, expected 3"), (2, 0, "2 pods seen, expected 0"), (0, 0, "waiting for an EndpointSlice")],
+)
+def test_pods_that_are_to_go_are_counted_too(seen: int, expected: int, said: str) -> None:
+    tell, stream, clock = progress(width=200)
+    tell(StepStarted(STEPS[2], 6))
+    clock.now = 2.0
+    tell(WaitProgress(3, seen, expected, 2.0))
+    assert f"  2.0s  {said}  ?" in stream.getvalue().replace("   2.0s", "  2.0s")
 
 
 def test_every_label_edit_of_a_step_is_told_with_its_own_count() -> None:
@@ -116,7 +128,17 @@ def test_a_line_that_is_replaced_never_wraps() -> None:
     assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 39
     clock.now = 70.0
     tell(WaitProgress(3, 1, 3, 70.0))
-    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == "[3/6] … 1m 10s  1 of 3 pods seen  ?..."
+    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == "[3/6] … 1m 10s  1 of 3 pods seen  ? s..."
+
+
+def test_a_short_line_does_without_the_object() -> None:
+    tell, stream, clock = progress(in_place=True, width=80)
+    tell(StepStarted(STEPS[2], 6))
+    clock.now = 7.0
+    tell(WaitProgress(3, 1, 3, 7.0))
+    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == (
+        "[3/6] …   7.0s  1 of 3 pods seen  ? slices hold ready members (3 when planned)"
+    )
 
 
 def test_an_error_begins_its_own_line() -> None:

@@ -20,6 +20,7 @@ from gatekeep.model.plan import (
 from gatekeep.model.selectors import LabelSelector
 from gatekeep.render.style import Style, columns
 from gatekeep.render.text import plan_text
+from gatekeep.render.words import match_words
 from tests.render.samples import GATED, LIVE, PODS, label, sample, select, step
 
 LIVE_PODS = LabelSelector({"app": "rng"})
@@ -42,7 +43,7 @@ Steps  6 in 4 phases: 3 label edits, 1 selector edit
                 label the pods that join, and those born until then (app=rng)
    2      2  +  Service shop/rng-shadow  create, selector {{active=yes, app=rng}}
                 ask what the new selector reaches
-   3      2  ?  Service shop/rng-shadow  slices hold the ready members (3 when planned)
+   3      2  ?  Service shop/rng-shadow  slices hold ready members (3 when planned)
                 the labels were seen
    4      3  ~  Service shop/rng         selector {{app=rng}} → {{active=yes, app=rng}}
                 switch the selector
@@ -118,6 +119,25 @@ def test_a_step_that_nobody_needs_yet_has_its_row() -> None:
     text = plan_text(sample(steps=(later, *sample().steps[1:])), Style())
     assert "   1      1  +  pods born until then     + active=yes\n" in text
     assert "                label the pods that join (app=rng, but not the pods of 2 workloads)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        (Match("shop", LIVE_PODS), "app=rng"),
+        (Match("shop"), "any pod"),
+        (Match("shop", any_of=()), "nobody"),
+        (Match("shop", LIVE_PODS, any_of=(Match(),)), "app=rng"),
+        (Match("shop", owner_uids=("u",)), "the pods of 1 workload"),
+        (
+            Match("shop", LIVE_PODS, any_of=(Match(selector=LabelSelector({"tier": "a"})), Match(owner_uids=("u",)))),
+            "app=rng, of these tier=a or the pods of 1 workload",
+        ),
+        (Match("shop", LIVE_PODS, except_=(Match(owner_uids=("u",)),)), "app=rng, but not the pods of 1 workload"),
+    ],
+)
+def test_whom_a_step_is_for(match: Match, said: str) -> None:
+    assert match_words(match) == said
 
 
 def test_the_floor_counts_where_a_plan_heals() -> None:

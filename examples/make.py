@@ -1,0 +1,62 @@
+"""Writes every example anew: its cluster, from the builders of the tests, and the plan that gatekeep makes of it.
+
+Run it from the repository's root: ``python -m examples.make``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gatekeep.model.plan import Plan, to_json
+from gatekeep.operations.plan import plan_gates
+from gatekeep.render.style import Style
+from gatekeep.render.text import plan_text
+from gatekeep.sources.dumps import load_snapshot
+from gatekeep.sources.policies import load_policies
+from tests.builders import cluster, dockercoins
+from tests.manifests import to_yaml
+
+HERE = Path(__file__).parent
+OWN_POLICIES = HERE.parent / "policies"
+WIDTH = 100
+
+
+def gated() -> dict[str, Any]:
+    """The miner with the gate on: every rng pod carries the label, and the Service requires it."""
+    labels, pods = {"app": "rng"}, {"app": "rng", "active": "yes"}
+    builder = cluster("dockercoins").nodes(3, zones=("a", "b", "c")).service("rng", pods, labels=labels)
+    return builder.deployment("rng", 3, labels, pod_labels=pods).daemonset("rng", labels, pod_labels=pods).document()
+
+
+CLUSTERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "rng": lambda: dockercoins().document(),
+    "rng-without-daemonset": gated,
+}
+
+
+def plan_of(example: str) -> Plan:
+    """The plan of one example, as the command line makes it."""
+    folder = HERE / example
+    policies = folder / "policies"
+    repository = load_policies([policies if policies.exists() else OWN_POLICIES])
+    return plan_gates(repository.policies, load_snapshot(folder / "cluster.yaml"), findings=repository.findings)
+
+
+def files_of(example: str) -> dict[str, str]:
+    """What has to stand in an example's folder, by file name; the cluster comes first, since the plan is made of it."""
+    plan = plan_of(example)
+    return {"plan.json": to_json(plan), "plan.txt": plan_text(plan, Style(width=WIDTH))}
+
+
+def main() -> None:
+    """Writes all files."""
+    for example, document in CLUSTERS.items():
+        (HERE / example / "cluster.yaml").write_text(to_yaml(document()))
+        for name, text in files_of(example).items():
+            (HERE / example / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
