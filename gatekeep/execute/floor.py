@@ -6,11 +6,11 @@ Service below its floor, or below what it has when that is less, is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gatekeep.execute.context import Context
 from gatekeep.model import patches
-from gatekeep.model.endpoints import counts_as_ready
+from gatekeep.model.endpoints import counts_as_ready, is_local
 from gatekeep.model.errors import UnsafeError
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import ServiceForecast, Step
@@ -52,16 +52,40 @@ def _check(
     live = service.spec.selector or {}
     wanted = selectors.get((service.namespace, service.name), live)
     ready = [pod for pod in pods if counts_as_ready(pod, service)]
-    now = sum(matches_map(live, pod.labels) for pod in ready)
-    then = sum(matches_map(wanted, _edited(pod, labels.get(pod.uid))) for pod in ready)
-    required = min(forecast.floor, now)
-    if then < required:
-        raise UnsafeError(
-            f"step {step.number} would leave {service.ref} with {then} ready endpoints, at least {required} must stay: "
-            f"pods died or changed since the plan was made ({len(forecast.before)} were ready then, {now} are now)",
-            where=str(service.ref),
-            hint="plan again; the new plan takes the pods as they are",
+    now = [pod for pod in ready if matches_map(live, pod.labels)]
+    then = [pod for pod in ready if matches_map(wanted, _edited(pod, labels.get(pod.uid)))]
+    required = min(forecast.floor, len(now))
+    if len(then) < required:
+        raise _refusal(
+            step,
+            service,
+            f"{len(then)} ready endpoints, at least {required} must stay: pods died or changed since the plan was made "
+            f"({len(forecast.before)} were ready then, {len(now)} are now)",
         )
+    if is_local(service) and (bare := _nodes(now) - _nodes(then) - _given_up(forecast, ready)):
+        raise _refusal(
+            step,
+            service,
+            f"no ready endpoint on node {min(bare)}; its traffic policy is Local, so every node that has one keeps one",
+        )
+
+
+def _nodes(pods: Iterable[Pod]) -> set[str]:
+    return {pod.spec.node_name for pod in pods}
+
+
+def _given_up(forecast: ServiceForecast, ready: Iterable[Pod]) -> set[str]:
+    """Nodes that the plan itself, and so its proof, leaves without an endpoint: none that it began with."""
+    known = {*forecast.before, *forecast.after}
+    return _nodes(pod for pod in ready if pod.name not in known) - _nodes(pod for pod in ready if pod.name in known)
+
+
+def _refusal(step: Step, service: Service, what: str) -> UnsafeError:
+    return UnsafeError(
+        f"step {step.number} would leave {service.ref} with {what}",
+        where=str(service.ref),
+        hint="plan again; the new plan takes the pods as they are",
+    )
 
 
 def _selectors_after(step: Step) -> dict[tuple[str, str], Mapping[str, str]]:

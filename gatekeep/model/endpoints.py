@@ -126,6 +126,13 @@ def ready_in_slices(
     return frozenset(set.intersection(*families.values())) - not_ready_uids
 
 
+def is_local(service: Service) -> bool:
+    """Traffic stays on the node where it arrives, so each node needs an endpoint of its own."""
+    spec = service.spec
+    outside = spec.type in ("NodePort", "LoadBalancer") and spec.external_traffic_policy == "Local"
+    return outside or spec.internal_traffic_policy == "Local"
+
+
 def _serves_ports(item: EndpointSlice, ports: frozenset[str] | None) -> bool:
     """Whether the slice's pods can be reached: on each of the named ``ports``, or (None) on any at all."""
     if ports is None:

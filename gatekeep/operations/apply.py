@@ -16,6 +16,8 @@ from gatekeep.model.events import Listener, Note, ignore
 from gatekeep.model.outcomes import Outcome, ServiceOutcome
 from gatekeep.model.plan import Access, GateTarget, Plan
 from gatekeep.model.record import GateName, Run
+from gatekeep.operations.verify import require_applicable, stale
+from gatekeep.proof import drift
 from gatekeep.proof.verify import VerifiedPlan
 
 WORKERS = 32
@@ -53,7 +55,8 @@ def apply_plan(
     context = Context(cluster, plan, listener, stop, workers)
     try:
         _lock(context, identity, run_id, lock_timeout)
-        _run(context, identity, run_id)
+        if _still_needed(context):
+            _run(context, identity, run_id)
     except StoppedError as error:
         raise SignalledError(error.signal_number) from error
     finally:
@@ -109,6 +112,24 @@ def _lock(context: Context, identity: str, run_id: str, timeout: float) -> None:
                 check=context.check,
             )
         )
+
+
+def _still_needed(context: Context) -> bool:
+    """Under the lock: what was proved before somebody was asked, or another run was waited for, must still be so.
+
+    False when another run has brought about just this. Raises as :func:`require_applicable` does, and
+    :class:`RefusedError` when the rotation is another than the plan starts from.
+    """
+    cluster, plan = context.cluster, context.plan
+    namespaces = sorted({item.namespace for item in plan.services} | {gate.namespace for gate in plan.gates})
+    snapshot = resending(cluster.clock, lambda: cluster.snapshot(namespaces))
+    if plan.writes and drift.fulfilled(plan, snapshot) and all(_is_recorded(cluster, gate) for gate in plan.gates):
+        context.listener(Note(message="another run has done just this already; nothing is left to do"))
+        return False
+    if changed := (*drift.stale(plan, snapshot, cluster.clock.now()), *drift.moved(plan, snapshot)):
+        raise stale(changed)
+    require_applicable(plan, snapshot, now=cluster.clock.now())
+    return True
 
 
 def _run(context: Context, identity: str, run_id: str) -> None:

@@ -137,7 +137,12 @@ def _finish(
     )
     result = prove(plan, snapshot)
     plan = with_proof(plan, result)
-    if result.proof.holds and (problem := way_back_problem(plan, snapshot)):
+    problem = way_back_problem(plan, snapshot) if result.proof.holds else None
+    if problem and any(task.unsettled for task, _ in pairs):
+        message = f"an earlier run did not end, and this plan can only go on, not back to where it began: {problem}"
+        finding = Finding(severity="warning", rule="no-way-back", message=message)
+        plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
+    elif problem:
         proof = Proof(holds=False, states=result.proof.states, counter_example=problem)
         plan = msgspec.structs.replace(plan, proof=proof)
     return sealed(plan)

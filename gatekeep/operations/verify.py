@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gatekeep.model.errors import InvalidInputError, RefusedError, UnsafeError
 from gatekeep.model.plan import Plan, Proof, content_id
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.operations.way_back import way_back_problem
+from gatekeep.operations.way_back import starts_unsettled, way_back_problem
 from gatekeep.proof import drift, simulate
 from gatekeep.proof.verify import VerifiedPlan, prove, verified
 
@@ -33,7 +34,7 @@ def _proof(plan: Plan, snapshot: Snapshot) -> Proof:
     proof = prove(plan, snapshot, exact=False).proof
     if not proof.holds:
         return proof
-    problem = way_back_problem(plan, simulate.assumed(plan, snapshot))
+    problem = None if starts_unsettled(plan, snapshot) else way_back_problem(plan, simulate.assumed(plan, snapshot))
     return Proof(holds=False, states=proof.states, counter_example=problem) if problem else proof
 
 
@@ -46,7 +47,8 @@ def require_applicable(plan: Plan, snapshot: Snapshot, *, now: datetime) -> Veri
     result = verified(plan, snapshot, exact=False)
     if isinstance(result, Proof):
         raise unsafe(result)
-    if problem := way_back_problem(plan, simulate.assumed(plan, snapshot)):
+    problem = way_back_problem(plan, simulate.assumed(plan, snapshot))
+    if problem and not starts_unsettled(plan, snapshot):
         raise unsafe(Proof(holds=False, states=0, counter_example=problem))
     if content_id(plan) != plan.id:
         raise InvalidInputError(
@@ -55,11 +57,16 @@ def require_applicable(plan: Plan, snapshot: Snapshot, *, now: datetime) -> Veri
         )
     changed = drift.stale(plan, snapshot, now)
     if changed:
-        raise RefusedError(
-            "the plan is stale:\n" + "\n".join(f"  - {item}" for item in changed),
-            hint="make the plan again, review it, apply that",
-        )
+        raise stale(changed)
     return result
+
+
+def stale(changed: Sequence[str]) -> RefusedError:
+    """The refusal that names what changed."""
+    return RefusedError(
+        "the plan is stale:\n" + "\n".join(f"  - {item}" for item in changed),
+        hint="make the plan again, review it, apply that",
+    )
 
 
 def unsafe(proof: Proof) -> UnsafeError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import ClusterSource, Plan, Proof, Source
+from gatekeep.model.record import GateName, records_in
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.planner import draft_plan
 from gatekeep.planning.reverse import reverse_tasks
+from gatekeep.planning.task import is_unsettled
 from gatekeep.proof.verify import final_snapshot, prove
 
 
@@ -46,6 +48,12 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
         if reached[item.namespace, item.name] != before:
             return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
     return None
+
+
+def starts_unsettled(plan: Plan, snapshot: Snapshot) -> bool:
+    """The plan goes on from a run that did not end: there is nothing whole to go back to, only forward is safe."""
+    records = records_in(snapshot)
+    return any(is_unsettled(records.get(GateName(gate.namespace, gate.name))) for gate in plan.gates)
 
 
 def bare_nodes(plan: Plan, snapshot: Snapshot) -> dict[tuple[str, str], frozenset[str]]:

@@ -17,6 +17,7 @@ from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import ExistsWait, GateLabel
 from gatekeep.model.policy import Gate
 from gatekeep.planning.draft import Draft, Edits, helper_body, helper_name
+from gatekeep.planning.preflight import is_helper
 from gatekeep.planning.task import GateTask, base_of, gated, gates_on, temporary_gate
 
 SEEN = "prove that the endpoint controller has seen the labels"
@@ -253,9 +254,12 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
     """
     found: dict[str, tuple[str, ...]] = {}
     temporary = temporary_gate(task.name.name)
+    needed = {pair for item in draft.snapshot.services_in(task.name.namespace) for pair in draft.selector(item).items()
+              if not is_helper(item)}  # fmt: skip
+    unused = [gate for gate in gates if (gate.key, gate.value) not in needed]
     for pod in _behind(draft, task):
         labels = draft.labels(pod)
-        stale = [gate for gate in gates if labels.get(gate.key) == gate.value]
+        stale = [gate for gate in unused if labels.get(gate.key) == gate.value]
         keys = {gate.key for gate in stale if gate == temporary or pod.uid not in task.kept}
         if keys:
             found[pod.uid] = tuple(sorted(keys))
@@ -264,7 +268,7 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
     _prove_selectors_read(draft, task)
     _strip(draft, task, found, "take off the label that no selector requires now")
     draft.next_phase()
-    _prove_unlabelled(draft, task, [gate for gate in gates if any(gate.key in keys for keys in found.values())])
+    _prove_unlabelled(draft, task, [gate for gate in unused if any(gate.key in keys for keys in found.values())])
 
 
 def _prove_unlabelled(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:

@@ -135,14 +135,18 @@ def _refuse_controller_key(target: Gate, namespace: str, snapshot: Snapshot) -> 
 
 def _refuse_foreign_service(services: tuple[Service, ...], target: Gate, namespace: str, snapshot: Snapshot) -> None:
     ours = {service.name for service in services}
+    recorded = {name for record in records_in(snapshot).values() for name in services_of(record)}
     for service in snapshot.services_in(namespace):
         if service.name in ours or is_helper(service):
             continue
         if target.key in (service.spec.selector or {}):
+            hint = f"choose another key, or add {service.name} to spec.services if it is to share the gate"
+            if service.name in recorded:
+                hint = f"{service.name} was part of a gate: keep it in spec.services, or retire that gate first"
             raise RefusedError(
                 f"another Service selects by the gate key {target.key}: the gate would move its pods too",
                 where=str(service.ref),
-                hint=f"choose another key, or add {service.name} to spec.services if it is to share the gate",
+                hint=hint,
             )
 
 

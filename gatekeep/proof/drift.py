@@ -12,7 +12,8 @@ from typing import Any
 
 from gatekeep.model import patches
 from gatekeep.model.objects import Pod
-from gatekeep.model.plan import Change, Plan, Step
+from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
+from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 
 _SHOWN = 10
@@ -31,6 +32,71 @@ def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
             found.extend(_changed(step, change, pods, snapshot))
     if len(found) > _SHOWN:
         return (*found[:_SHOWN], f"and {len(found) - _SHOWN} more")
+    return tuple(found)
+
+
+def fulfilled(plan: Plan, snapshot: Snapshot) -> bool:
+    """Everything is as the plan would leave it: its labels, its selectors, its rotations, and no leftover."""
+    deleted = {change.uid for step in plan.steps if step.action == "Delete" for change in step.changes}
+    if any(service.metadata.uid in deleted for service in snapshot.services):
+        return False
+    labels: dict[tuple[str, str], str | None] = {}
+    for step in plan.steps:
+        for change in step.changes:
+            if change.kind == "Pod" and change.uid is not None:
+                labels.update(((change.uid, key), value) for key, value in _written(change))
+    pods = {pod.uid: pod for pod in snapshot.pods}
+    if any(uid in pods and pods[uid].labels.get(key) != value for (uid, key), value in labels.items()):
+        return False
+    return all(_as_planned(item, snapshot) for item in plan.services) and not _selectors_differ(plan, snapshot)
+
+
+def _written(change: Change) -> Iterable[tuple[str, str | None]]:
+    for op in change.patch:
+        if op.op != "test" and op.path.startswith("/metadata/labels/"):
+            yield patches.tokens_of(op.path)[2], None if op.op == "remove" else op.value
+
+
+def _as_planned(item: ServiceForecast, snapshot: Snapshot) -> bool:
+    service = snapshot.service(item.namespace, item.name)
+    if service is None:
+        return False
+    ready = snapshot.ready_uids(service)
+    alive = [pod for pod in snapshot.pods_in(item.namespace) if pod.uid in ready]
+    now = {pod.name for pod in alive if matches_map(service.spec.selector, pod.labels)}
+    return now == {pod.name for pod in alive} & set(item.after)
+
+
+def _selectors_differ(plan: Plan, snapshot: Snapshot) -> bool:
+    """The undo of the last patch of a Service starts from the selector that the plan leaves."""
+    final: dict[tuple[str, str], object] = {}
+    for step in plan.steps:
+        for change in step.changes:
+            if step.action == "Patch" and change.kind == "Service":
+                tested = [op.value for op in change.undo if op.op == "test" and op.path == "/spec/selector"]
+                final[change.namespace, change.name] = tested[0] if tested else None
+    return any(
+        (service := snapshot.service(*key)) is None or dict(service.spec.selector or {}) != wanted
+        for key, wanted in final.items()
+    )
+
+
+def moved(plan: Plan, snapshot: Snapshot) -> tuple[str, ...]:
+    """Services whose rotation is another than the plan starts from, by pods that live: one sentence for each."""
+    found = []
+    for item in plan.services:
+        service = snapshot.service(item.namespace, item.name)
+        if service is None:
+            continue
+        ready = snapshot.ready_uids(service)
+        pods = [pod for pod in snapshot.pods_in(item.namespace) if pod.uid in ready]
+        out = [pod.name for pod in pods if not matches_map(service.spec.selector, pod.labels)]
+        gone = sorted(set(out) & set(item.before))
+        if gone:
+            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+            found.append(
+                f"{service.ref}: {gone[0]}{more} left the rotation since the plan was made, by another hand or run"
+            )
     return tuple(found)
 
 

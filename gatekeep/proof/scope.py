@@ -89,10 +89,3 @@ def newborn(snapshot: Snapshot, namespace: str) -> Iterable[Pod]:
         labels = workload.spec.template.metadata.labels
         if labels:
             yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))
-
-
-def is_local(service: Service) -> bool:
-    """Traffic stays on the node where it arrives, so each node needs an endpoint of its own."""
-    spec = service.spec
-    outside = spec.type in ("NodePort", "LoadBalancer") and spec.external_traffic_policy == "Local"
-    return outside or spec.internal_traffic_policy == "Local"

@@ -8,13 +8,14 @@ from types import MappingProxyType
 
 import msgspec
 
+from gatekeep.model.endpoints import is_local
 from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof import claims, guards, simulate
 from gatekeep.proof.explore import Verdict, explore
-from gatekeep.proof.scope import edges, in_play, is_local, newborn, slices_of, touched
+from gatekeep.proof.scope import edges, in_play, newborn, slices_of, touched
 from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
 from gatekeep.proof.streams import TooManyPartsError
 from gatekeep.proof.words import sentence

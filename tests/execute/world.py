@@ -20,6 +20,7 @@ from gatekeep.model.policy import TrafficGate
 from gatekeep.model.record import MANAGED_BY, GateName, Record
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.apply import apply_plan
+from gatekeep.operations.way_back import starts_unsettled, way_back_problem
 from gatekeep.proof.verify import VerifiedPlan, verified
 from tests.builders import cluster
 from tests.gates import ACTIVE, DAEMONSET_ONLY, DEPLOYMENT_ONLY, NAMESPACE, gate, plan, retirement
@@ -124,6 +125,7 @@ def proved(found: Plan, snapshot: Snapshot) -> VerifiedPlan:
     """The plan, whose proof must hold."""
     verdict = verified(found, snapshot)
     assert isinstance(verdict, VerifiedPlan), verdict
+    assert starts_unsettled(found, snapshot) or way_back_problem(found, snapshot) is None
     return verdict
 
 

@@ -125,10 +125,10 @@ def test_on_a_terminal_the_line_is_replaced() -> None:
 def test_a_line_that_is_replaced_never_wraps() -> None:
     tell, stream, clock = progress(in_place=True, width=40)
     tell(StepStarted(STEPS[2], 6))
-    assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 39
+    assert 30 < len(stream.getvalue().removeprefix("\r\x1b[2K")) <= 39
     clock.now = 70.0
     tell(WaitProgress(3, 1, 3, 70.0))
-    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == "[3/6] … 1m 10s  1 of 3 pods seen  ? s..."
+    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == "[3/6] … 1m 10s  1 of 3 pods seen  ?..."
 
 
 def test_a_short_line_does_without_the_object() -> None:
