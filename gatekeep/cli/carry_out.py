@@ -86,6 +86,9 @@ def announce(plan: Plan, cluster: Cluster) -> None:
     """Which plan goes to which cluster, before anything is written: nobody was asked."""
     server = cluster.identity().server or "the cluster"
     say("note", f"applying plan {short_id(plan.id)} ({counted(len(plan.steps), 'step')}) to {server}")
+    for finding in plan.findings:
+        if finding.rule == "will-be-reverted":
+            say("warning", f"{finding.object}: {finding.message}")
 
 
 def carry_out(

@@ -18,6 +18,7 @@ def script() -> None:
 
     Reading threads may sit in a silent API server's answer for a minute; nobody who pressed Ctrl-C waits for them.
     """
+    _reopen_streams()
     code = main()
     if code > SIGNALLED:
         os._exit(code)
@@ -45,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         to_stderr(help_text(program_name()))
         return EXIT_USAGE
     return guarded(lambda: _run(given))
+
+
+def _reopen_streams() -> None:
+    """A stream that was closed before the start (``>&-``) is None in Python, and not even an error could be said."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it lives as long as the process
 
 
 def _run(arguments: list[str]) -> int:
