@@ -110,6 +110,7 @@ def saved_plan(path: str) -> Plan:
 def plan_namespaces(plan: Plan) -> tuple[str, ...]:
     """Every namespace that the plan reads or writes."""
     found = {change.namespace for step in plan.steps for change in step.changes}
+    found |= {part.namespace for step in plan.steps for part in (step.match, step.wait) if part is not None}
     found |= {service.namespace for service in plan.services}
     found |= {gate.namespace for gate in plan.gates}
     return tuple(sorted(found - {""}))

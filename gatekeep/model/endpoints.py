@@ -8,11 +8,10 @@ https://github.com/kubernetes/endpointslice/blob/master/util/controller_utils.go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gatekeep.model.objects import EndpointSlice, Pod, Service
-from gatekeep.model.selectors import matches_map
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
@@ -79,17 +78,6 @@ def has_target_ports(pod: Pod, service: Service) -> bool:
 def named_target_ports(service: Service) -> tuple[tuple[str, str], ...]:
     """Name and protocol of the ports in its pods that the Service's ports point to by name."""
     return tuple((port.target_port, port.protocol) for port in service.spec.ports if isinstance(port.target_port, str))
-
-
-def ready_pods(pods: Iterable[Pod], service: Service, selector: Mapping[str, str] | None) -> tuple[Pod, ...]:
-    """The ready endpoints of ``service`` if its selector were ``selector``, in the order of ``pods``."""
-    if not is_gateable(service):
-        return ()
-    return tuple(
-        pod
-        for pod in pods
-        if pod.namespace == service.namespace and matches_map(selector, pod.labels) and counts_as_ready(pod, service)
-    )
 
 
 def is_gateable(service: Service) -> bool:

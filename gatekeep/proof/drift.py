@@ -12,7 +12,7 @@ from typing import Any
 
 from gatekeep.model import patches
 from gatekeep.model.objects import Pod
-from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
+from gatekeep.model.plan import Change, EndpointsWait, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 
@@ -20,19 +20,29 @@ _SHOWN = 10
 
 
 def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
-    """One sentence for each thing that changed; empty when the plan is fresh."""
+    """One sentence for each thing that changed; empty when the plan is fresh. The first step to rely on it counts."""
     found = [*_expired(plan, now), *_other_cluster(plan, snapshot)]
-    pods = {pod.uid: pod for pod in snapshot.pods}
-    seen: set[str] = set()
+    pods = {pod.metadata.uid: pod for pod in snapshot.pods}
+    seen: set[tuple[str, str]] = set()
     for step in plan.steps:
+        found.extend(_awaited(step, snapshot, seen))
         for change in step.changes:
-            if change.uid is None or change.uid in seen:
-                continue
-            seen.add(change.uid)
-            found.extend(_changed(step, change, pods, snapshot))
+            found.extend(_changed(step, change, pods, snapshot, seen))
     if len(found) > _SHOWN:
         return (*found[:_SHOWN], f"and {len(found) - _SHOWN} more")
     return tuple(found)
+
+
+def _awaited(step: Step, snapshot: Snapshot, seen: set[tuple[str, str]]) -> Iterable[str]:
+    """A wait on a Service whose selector the plan has not touched yet relies on that selector."""
+    wait = step.wait
+    if not isinstance(wait, EndpointsWait) or (wait.namespace, wait.service) in seen:
+        return
+    seen.add((wait.namespace, wait.service))
+    service = snapshot.service(wait.namespace, wait.service)
+    live = dict(service.spec.selector or {}) if service else {}
+    if service is not None and live != wait.selector:
+        yield f"{service.ref}: the selector changed since the plan was made: {explain(dict(wait.selector), live)}"
 
 
 def fulfilled(plan: Plan, snapshot: Snapshot) -> bool:
@@ -111,16 +121,21 @@ def _other_cluster(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
         yield f"the plan is for the cluster {planned} ({plan.cluster.server or 'a snapshot'}), this one is {live}"
 
 
-def _changed(step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot) -> Iterable[str]:
+def _changed(
+    step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot, seen: set[tuple[str, str]]
+) -> Iterable[str]:
     where = f"{change.kind} {change.namespace}/{change.name}"
     if change.kind == "Pod":
         pod = pods.get(change.uid or "")
         if pod is not None:
-            yield from _labels_changed(where, change, pod)
+            yield from _labels_changed(where, change, pod, seen)
         return
-    service = snapshot.service(change.namespace, change.name)
-    if step.action == "Delete":
+    key = (change.namespace, change.name)
+    if step.action != "Patch" or key in seen:
+        seen.add(key)
         return
+    seen.add(key)
+    service = snapshot.service(*key)
     if service is None:
         yield f"{where} is gone"
     elif service.metadata.uid != change.uid:
@@ -129,12 +144,13 @@ def _changed(step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snap
         yield from _selector_changed(where, change, dict(service.spec.selector or {}))
 
 
-def _labels_changed(where: str, change: Change, pod: Pod) -> Iterable[str]:
+def _labels_changed(where: str, change: Change, pod: Pod, seen: set[tuple[str, str]]) -> Iterable[str]:
     for op in change.patch:
-        if op.op != "test" or not op.path.startswith("/metadata/labels/"):
+        if op.op != "test" or not op.path.startswith("/metadata/labels/") or (pod.metadata.uid, op.path) in seen:
             continue
+        seen.add((pod.metadata.uid, op.path))
         key = patches.tokens_of(op.path)[2]
-        live = pod.labels.get(key)
+        live = pod.metadata.labels.get(key)
         if live != op.value:
             yield f"{where}: the label {key} was {_quoted(op.value)} when the plan was made, now it is {_quoted(live)}"
 

@@ -16,7 +16,7 @@ from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import EndpointsWait, ExistsWait, Wait
 from gatekeep.model.selectors import matches_map
 from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline
-from gatekeep.proof.streams import Atom, Seen, View, least, reachable
+from gatekeep.proof.streams import MOST_MIXED_PARTS, Atom, Seen, View, least, reachable, refuse_many
 
 Versions = Mapping[ServiceKey, Mapping[int, Service | None]]
 """The Services in play after each step that writes them; step 0 is the start, None means it does not exist."""
@@ -239,6 +239,8 @@ def _spans_slices(run: Exploration, timeline: Timeline) -> bool:
 
 def _look(run: Exploration, node: str) -> None:
     """Checks every state that the slices can show in this phase."""
+    if run.many_slices:
+        refuse_many((*run.pod_steps, *run.service_steps), MOST_MIXED_PARTS)
     views = reachable(run.pod_steps, run.service_steps, run.proved)
     for name in run.versions:
         shown = run.shown.setdefault(name, {})

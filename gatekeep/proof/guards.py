@@ -11,9 +11,9 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step
-from gatekeep.model.record import GATE_LABEL, MANAGED_BY
 from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_problems
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.proof.helpers import Helpers
 from gatekeep.proof.simulate import with_selector
 
 _ELSE = "somebody-else"
@@ -26,20 +26,20 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
     services = dict(snapshot.service_index)
     pods = {pod.uid: pod for pod in snapshot.pods}
     checked: set[tuple[str, str]] = set()
-    bound: dict[str, tuple[str, str]] = {}
+    helpers = Helpers(plan, snapshot)
     for step in plan.steps:
         if len({(change.kind, change.namespace, change.name) for change in step.changes}) < len(step.changes):
             return f"step {step.number} writes one object twice: which write comes last is chance"
         for change in step.changes:
             if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, snapshot, checked)):
                 return f"step {step.number}: {problem}"
-            if change.kind == "Service" and (problem := _service_problem(step, change, services, bound)):
+            if change.kind == "Service" and (problem := _service_problem(step, change, services, helpers)):
                 return f"step {step.number}: {problem}"
             if change.kind not in ("Pod", "Service"):
                 return f"step {step.number} touches a {change.kind}, which no plan of this version does"
         if problem := _match_problem(step, snapshot, checked):
             return f"step {step.number}: {problem}"
-    return None
+    return helpers.left()
 
 
 def _pod_problem(
@@ -48,7 +48,9 @@ def _pod_problem(
     where = f"Pod {change.namespace}/{change.name}"
     if step.action != "Patch":
         return f"no plan may {step.action.lower()} pods, as {where}"
-    pod = pods.get(change.uid or "")
+    if not change.uid or change.object is not None or change.bind is not None:
+        return f"the patch of {where} must name its uid, and do nothing but patch"
+    pod = pods.get(change.uid)
     if pod is not None and (pod.namespace, pod.name) != (change.namespace, change.name):
         return f"the uid {change.uid} is that of {pod.ref}, not of {where}"
     rest, undo = _behind_uid_test(change.patch, change.uid), _behind_uid_test(change.undo, change.uid)
@@ -155,25 +157,34 @@ def _careless(rest: Patch) -> str | None:
 
 
 def _service_problem(
-    step: Step, change: Change, services: dict[tuple[str, str], Service], bound: dict[str, tuple[str, str]]
+    step: Step, change: Change, services: dict[tuple[str, str], Service], helpers: Helpers
 ) -> str | None:
-    where = f"Service {change.namespace}/{change.name}"
     key = (change.namespace, change.name)
     if step.action == "Create":
         services.pop(key, None)
-        bound.update(dict.fromkeys(change.bind or (), key))
-        return None if _is_helper_body(change.object) else f"{where} is to be created, and is no helper of gatekeep"
+        return helpers.creation_problem(step, change)
     if step.action == "Delete":
-        return _deletion_problem(where, change, services.get(key), bound)
+        return helpers.deletion_problem(step, change, services.get(key))
     live = services.get(key)
+    where = f"Service {change.namespace}/{change.name}"
     if live is None:
         return f"{where} does not exist"
+    if change.object is not None or change.bind is not None:
+        return f"the patch of {where} must do nothing but patch"
+    for op in (*change.patch, *change.undo):
+        if problem := _selector_op_problem(op):
+            return f"the patch of {where} {problem}"
+    return _selector_problem(where, change, live, services)
+
+
+def _selector_problem(
+    where: str, change: Change, live: Service, services: dict[tuple[str, str], Service]
+) -> str | None:
+    """The patch notices every other writer, and its undo takes it back; ``services`` then hold the outcome."""
     document: dict[str, Any] = {
         "metadata": {"uid": live.metadata.uid},
         "spec": {"selector": dict(live.spec.selector or {})},
     }
-    if stray := next((op.path for op in (*change.patch, *change.undo) if not _is_selector(op)), None):
-        return f"the patch of {where} may only touch the selector, not {stray}"
     if problem := _unguarded(document, change.patch):
         return f"the patch of {where} {problem}"
     try:
@@ -184,12 +195,10 @@ def _service_problem(
         return f"the patch of {where} does not apply: {error.message}"
     if problem := _unguarded(after, change.undo):
         return f"the undo of {where} {problem}"
-    selector = after["spec"].get("selector")
+    selector = after["spec"]["selector"]
     if not selector:
         return f"the patch of {where} leaves it without a selector: its endpoints would freeze"
-    if not all(isinstance(value, str) for value in selector.values()):
-        return f"the patch of {where} writes a value that is no label value"
-    services[key] = with_selector(live, selector)
+    services[change.namespace, change.name] = with_selector(live, selector)
     return None
 
 
@@ -202,36 +211,21 @@ def _unguarded(document: dict[str, Any], patch: Patch) -> str | None:
     return None
 
 
-def _is_selector(op: Op) -> bool:
-    return op.path == "/spec/selector" or op.path.startswith("/spec/selector/") or (op.path, op.op) == (_UID, "test")
-
-
-def _is_helper_body(body: Mapping[str, Any] | None) -> bool:
-    """Headless, so that it takes no traffic, and labelled, so that it is found again."""
-    labels = (body or {}).get("metadata", {}).get("labels") or {}
-    spec = (body or {}).get("spec", {})
-    return are_helper_labels(labels) and spec.get("clusterIP") == "None" and spec.get("type") in (None, "ClusterIP")
-
-
-def are_helper_labels(labels: Mapping[str, Any]) -> bool:
-    """A shadow or marker Service of gatekeep's own carries them."""
-    return labels.get(MANAGED_BY) == "gatekeep" and GATE_LABEL in labels
-
-
-def _deletion_problem(
-    where: str, change: Change, live: Service | None, bound: Mapping[str, tuple[str, str]]
-) -> str | None:
-    """A plan deletes what it created, or what another run of gatekeep left."""
-    wanted = next((op.value for op in change.patch if op.op == "test" and op.path == _UID), None)
-    if wanted is None:
-        return f"the deletion of {where} has no test of its uid"
-    if isinstance(wanted, dict):
-        name = wanted.get("$bound")
-        same = name is not None and bound.get(name) == (change.namespace, change.name)
-        return None if same else f"the deletion of {where} relies on {name}, which no step before it binds to it"
-    if live is not None and not are_helper_labels(live.metadata.labels):
-        return f"{where} is to be deleted, and is no helper of gatekeep"
+def _selector_op_problem(op: Op) -> str | None:
+    """A test of the uid or of the whole selector, or a write of one of its keys."""
+    if op.path == _UID and op.op == "test":
+        return None if isinstance(op.value, str) else "tests a uid that is none"
+    if op.path == "/spec/selector" and op.op == "test":
+        return None if _is_string_map(op.value) else "tests a selector that is none"
+    if not op.path.startswith("/spec/selector/") or op.path.count("/") != 3:
+        return f"may only touch the selector, not {op.path}"
+    if op.op in ("add", "replace") and (not isinstance(op.value, str) or value_problems(op.value)):
+        return "writes a value that is no label value"
     return None
+
+
+def _is_string_map(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values())
 
 
 def _applies(document: Any, patch: Patch) -> bool:

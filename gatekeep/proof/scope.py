@@ -9,8 +9,8 @@ from gatekeep.model.objects import ObjectMeta, Pod, Service
 from gatekeep.model.plan import ExistsWait
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof import guards
 from gatekeep.proof.explore import Versions
+from gatekeep.proof.helpers import are_helper_labels
 from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, Timeline
 
 
@@ -29,7 +29,7 @@ def touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
     for service in sorted(snapshot.services, key=lambda item: (item.namespace, item.name)):
         key = (service.namespace, service.name)
         selectors = set(service.spec.selector or {})
-        helper = guards.are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
+        helper = are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
         if is_gateable(service) and not helper and (key in patched or selectors & edited):
             yield service
 

@@ -18,7 +18,7 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.matching import in_match
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
-from gatekeep.model.plan import Change, Plan, Step, Wait
+from gatekeep.model.plan import Change, EndpointsWait, Plan, Step, Wait
 from gatekeep.model.snapshot import Snapshot
 
 Labels = Mapping[str, str]
@@ -67,41 +67,52 @@ class Timeline:
 
 
 def assumed(plan: Plan, snapshot: Snapshot) -> Snapshot:
-    """The snapshot as the plan's ``test`` operations assume it, where a field has changed since.
+    """The snapshot as the plan's ``test`` operations and waits assume it, where a field has changed since.
 
-    A plan is proved on what it assumes; that the cluster is still so is a question of its own (``drift``).
+    What counts of each field is the first step that relies on it. A plan is proved on what it assumes; that the cluster
+    is still so is a question of its own (``drift``).
     """
-    pods = {pod.uid: pod for pod in snapshot.pods}
+    pods = {pod.metadata.uid: pod for pod in snapshot.pods}
     services = dict(snapshot.service_index)
-    touched: set[str] = set()
+    settled: set[tuple[object, ...]] = set()
     for step in plan.steps:
+        if isinstance(step.wait, EndpointsWait):
+            _assume_selector((step.wait.namespace, step.wait.service), step.wait.selector, services, settled)
         for change in step.changes:
-            if change.uid is None or change.uid in touched:
-                continue
-            touched.add(change.uid)
-            _assume(change, pods, services)
+            if change.kind == "Pod" and change.uid in pods:
+                _assume_labels(change, pods, settled)
+            elif change.kind == "Service":
+                key = (change.namespace, change.name)
+                tests = (op.value for op in change.patch if op.op == "test" and op.path == "/spec/selector")
+                tested = next(tests, None)
+                if key in services and services[key].metadata.uid == change.uid and isinstance(tested, dict):
+                    _assume_selector(key, tested, services, settled)
+                settled.add(key)
     return replace(snapshot, pods=tuple(pods.values()), services=tuple(services.values()))
 
 
-def _assume(change: Change, pods: dict[str, Pod], services: dict[ServiceKey, Service]) -> None:
-    if change.kind == "Pod" and change.uid in pods:
-        pod = pods[change.uid]
-        labels = pod.labels
-        edits = {
-            _label_of(op): op.value
-            for op in change.patch
-            if op.op == "test" and op.path != _UID and labels.get(_label_of(op)) != op.value
-        }
-        if edits:
-            kept = {key: value for key, value in pod.labels.items() if key not in edits}
-            labels = kept | {key: value for key, value in edits.items() if isinstance(value, str)}
-            metadata = msgspec.structs.replace(pod.metadata, labels=labels)
-            pods[pod.uid] = msgspec.structs.replace(pod, metadata=metadata)
-    key = (change.namespace, change.name)
-    if change.kind == "Service" and key in services and services[key].metadata.uid == change.uid:
-        for op in change.patch:
-            if op.op == "test" and op.path == "/spec/selector" and isinstance(op.value, dict):
-                services[key] = with_selector(services[key], op.value)
+def _assume_selector(
+    key: ServiceKey, selector: Labels, services: dict[ServiceKey, Service], settled: set[tuple[object, ...]]
+) -> None:
+    if key in services and key not in settled and dict(services[key].spec.selector or {}) != dict(selector):
+        services[key] = with_selector(services[key], dict(selector))
+    settled.add(key)
+
+
+def _assume_labels(change: Change, pods: dict[str, Pod], settled: set[tuple[object, ...]]) -> None:
+    uid = change.uid or ""
+    pod, edits = pods[uid], {}
+    for op in change.patch:
+        if op.op != "test" or op.path == _UID or (uid, op.path) in settled:
+            continue
+        settled.add((uid, op.path))
+        if pod.metadata.labels.get(_label_of(op)) != op.value:
+            edits[_label_of(op)] = op.value
+    if not edits:
+        return
+    kept = {key: value for key, value in pod.labels.items() if key not in edits}
+    labels = kept | {key: value for key, value in edits.items() if isinstance(value, str)}
+    pods[uid] = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=labels))
 
 
 def replay(plan: Plan, snapshot: Snapshot) -> Timeline:

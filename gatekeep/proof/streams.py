@@ -17,6 +17,8 @@ Atom = tuple[int, object]
 
 Seen = frozenset[Atom]
 MOST_PARTS = 12
+MOST_MIXED_PARTS = 8
+"""With several slices each view is also mixed with each later one, so the cost is the square of the views."""
 
 
 class TooManyPartsError(Exception):
@@ -34,13 +36,18 @@ def prefixes(steps: Sequence[Seen]) -> tuple[Seen, ...]:
     """Every prefix of a stream whose parallel steps are ``steps``."""
     found: dict[Seen, None] = {frozenset(): None}
     done: Seen = frozenset()
+    refuse_many(steps, MOST_PARTS)
     for step in steps:
-        if len(step) > MOST_PARTS:
-            raise TooManyPartsError
         for subset in _subsets(sorted(step, key=repr)):
             found[done | subset] = None
         done |= step
     return tuple(found)
+
+
+def refuse_many(steps: Iterable[Seen], most: int) -> None:
+    """Raises :class:`TooManyPartsError` when one of ``steps`` has more than ``most`` parts."""
+    if any(len(step) > most for step in steps):
+        raise TooManyPartsError
 
 
 def _subsets(atoms: Sequence[Atom]) -> Iterable[Seen]:

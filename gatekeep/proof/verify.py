@@ -13,13 +13,14 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof import claims, guards, simulate
+from gatekeep.proof import claims, guards, shape, simulate, targets
 from gatekeep.proof.explore import Verdict, explore
 from gatekeep.proof.scope import edges, in_play, newborn, slices_of, touched
 from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
 from gatekeep.proof.streams import TooManyPartsError
 from gatekeep.proof.words import sentence
 
+MALFORMED = "the document is malformed"
 NO_NODES: Mapping[ServiceKey, frozenset[str]] = MappingProxyType({})
 
 
@@ -43,17 +44,27 @@ def prove(
 ) -> Result:
     """Explores every reachable state of ``plan`` on what it assumes of ``snapshot``.
 
-    ``exact`` False allows for pods that came or went since the plan was made; they are not the plan's fault.
+    ``exact`` False is for a document that comes from elsewhere. It allows for pods that came or went since the plan was
+    made (they are not the plan's fault), and asks that everything in it belongs to its gates.
     ``may_empty`` names nodes of a Service with a Local traffic policy that need not keep an endpoint: on the way back,
     those that had none.
     """
-    if problem := _shape_problem(plan):
+    try:
+        return _proved(plan, snapshot, may_empty, exact=exact)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        if exact:
+            raise
+        return _refuted(f"{MALFORMED}: {type(error).__name__}: {error}")  # it came from elsewhere: refuse, never crash
+
+
+def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, frozenset[str]], *, exact: bool) -> Result:
+    if problem := shape.problem_of(plan):
         return _refuted(problem)
     try:
         base = simulate.assumed(plan, snapshot)
     except (PatchRejectedError, TypeError) as error:
         return _refuted(f"a patch is not one that may be applied to pods: {error}")
-    if problem := guards.problems(plan, base):
+    if problem := guards.problems(plan, base) or (None if exact else targets.problem_of(plan)):
         return _refuted(problem)
     try:
         timeline = simulate.replay(plan, base)
@@ -94,16 +105,6 @@ def final_snapshot(plan: Plan, snapshot: Snapshot) -> Snapshot:
 
 def _refuted(reason: str) -> Result:
     return Result(Proof(holds=False, states=0, counter_example=reason), {})
-
-
-def _shape_problem(plan: Plan) -> str | None:
-    """Steps are told apart by their numbers, here and on the way, so these must be the order in which they stand."""
-    for number, step in enumerate(plan.steps, 1):
-        if step.number != number:
-            return f"step {step.number} stands where step {number} should"
-        if (step.action == "Wait") != (step.wait is not None) or (step.wait and step.changes):
-            return f"step {step.number} must be either a wait or a write"
-    return None
 
 
 def _explore_all(

@@ -20,7 +20,6 @@ from gatekeep.model.endpoints import (
     is_gateable,
     published,
     ready_in_slices,
-    ready_pods,
 )
 from gatekeep.model.objects import EndpointSlice, Pod, Service
 
@@ -108,17 +107,6 @@ def test_a_dual_stack_service_needs_both_families() -> None:
 )
 def test_which_services_have_endpoints_of_their_own(item: Service, gateable: bool) -> None:
     assert is_gateable(item) is gateable
-    assert len(ready_pods([pod()], item, {"app": "rng"})) == gateable
-
-
-def test_ready_pods_are_those_of_the_namespace_that_match() -> None:
-    other = msgspec.convert(
-        {"metadata": {"name": "rng", "namespace": "e"}, "spec": {"selector": {"app": "rng"}}}, Service
-    )
-    assert ready_pods([pod(), pod(ready=False)], service(), {"app": "rng"}) == (pod(),)
-    assert ready_pods([pod()], service(), {"app": "rng", "active": "yes"}) == ()
-    assert ready_pods([pod()], other, {"app": "rng"}) == ()
-    assert ready_pods([pod()], service(), None) == ()
 
 
 def endpoints(*uids: str, ready: bool | None = True) -> list[dict[str, Any]]:

@@ -1,0 +1,80 @@
+"""Is each step a well-formed one? Everything behind this check may rely on names, namespaces and numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gatekeep.model.plan import Change, Match, Plan, Step, Wait
+
+LONGEST_WAIT_SECONDS = 86400
+_MOST_PHASES = 1_000_000
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def problem_of(plan: Plan) -> str | None:
+    """The first step that is none.
+
+    Steps are told apart by their numbers, here and on the way, so these must be the order in which they stand.
+    """
+    for number, step in enumerate(plan.steps, 1):
+        if step.number != number:
+            return f"step {step.number} stands where step {number} should"
+        if (step.action == "Wait") != (step.wait is not None) or (step.wait and (step.changes or step.match)):
+            return f"step {step.number} must be either a wait or a write"
+        if not 1 <= step.phase <= _MOST_PHASES:
+            return f"step {number} is of phase {step.phase}; phases count from 1"
+        found = (_wait_problem(step.wait), _changes_problem(step.changes), _match_problem(step))
+        if problem := next(filter(None, found), None):
+            return f"step {number}: {problem}"
+    return None
+
+
+def _wait_problem(wait: Wait | None) -> str | None:
+    if wait is None:
+        return None
+    if not 1 <= wait.timeout_seconds <= LONGEST_WAIT_SECONDS:
+        return f"a wait lasts between 1 and {LONGEST_WAIT_SECONDS} seconds, not {wait.timeout_seconds}"
+    return _name_problem((wait.namespace, wait.service))
+
+
+def _changes_problem(changes: Iterable[Change]) -> str | None:
+    kinds: set[str] = set()
+    namespaces: set[str] = set()
+    for change in changes:
+        if change.api_version != "v1":
+            return f"{change.kind} {change.namespace}/{change.name} is of {change.api_version!r}, expected v1"
+        kinds.add(change.kind)
+        namespaces.add(change.namespace)
+        if not _NAME.fullmatch(change.name):
+            return f"{change.name!r} is no name of an object"
+    if len(kinds) > 1:
+        return f"one step touches one kind of object, not {' and '.join(sorted(kinds))}"
+    return _name_problem(namespaces)
+
+
+def _name_problem(names: Iterable[str]) -> str | None:
+    return next((f"{name!r} is no name of an object" for name in sorted(names) if not _NAME.fullmatch(name)), None)
+
+
+def _match_problem(step: Step) -> str | None:
+    """Only the outermost part names a namespace, and it is the one in which the step writes."""
+    match = step.match
+    if match is None:
+        return None
+    if not _NAME.fullmatch(match.namespace):
+        return f"its match is for namespace {match.namespace!r}, which is none"
+    for change in step.changes:
+        if change.namespace != match.namespace:
+            return f"its match is for namespace {match.namespace}, its changes are in {change.namespace}"
+        if change.kind != "Pod":
+            return f"a match is for pods, and the step touches a {change.kind}"
+    if any(part.namespace or part.gate for part in _parts(match)):
+        return "a part of its match names a namespace or a label of its own"
+    return None
+
+
+def _parts(match: Match) -> Iterable[Match]:
+    for part in (*(match.any_of or ()), *(match.except_ or ())):
+        yield part
+        yield from _parts(part)

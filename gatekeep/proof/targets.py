@@ -1,0 +1,135 @@
+"""A plan document says for which gates it is; its steps and its predictions must be theirs, and no one else's.
+
+Plans on their way to becoming a document are not asked this: the way back has no gates of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gatekeep.model import patches
+from gatekeep.model.plan import GateTarget, Plan, ServiceForecast, Step
+from gatekeep.model.policy import TrafficGate, floor_of
+from gatekeep.model.selectors import key_problems, value_problems
+
+ServiceKey = tuple[str, str]
+
+
+def problem_of(plan: Plan) -> str | None:
+    """What does not belong to the gates of ``plan``; None when all does."""
+    if not plan.gates and any(step.changes or step.match for step in plan.steps):
+        return "the plan writes, and names no gate that it is for"
+    gates = {reference(gate): gate for gate in plan.gates}
+    if len(gates) < len(plan.gates):
+        return "the plan names one gate twice"
+    policies: dict[str, TrafficGate] = {}
+    for name, gate in gates.items():
+        if problem := _gate_problem(gate, policies):
+            return f"{name} {problem}"
+    if problem := _coverage_problem(plan):
+        return problem
+    for step in plan.steps:
+        owner = gates.get(step.policy)
+        if owner is None:
+            return f"step {step.number} is of {step.policy!r}, which is no gate of the plan"
+        if problem := _step_problem(step, owner):
+            return f"step {step.number}: {problem}"
+    return _floors_problem(plan, policies)
+
+
+def reference(gate: GateTarget) -> str:
+    """How steps name the gate they belong to."""
+    return f"TrafficGate {gate.namespace}/{gate.name}"
+
+
+def _gate_problem(gate: GateTarget, policies: dict[str, TrafficGate]) -> str | None:
+    """Fills ``policies`` with what could be decoded."""
+    if key_problems(gate.key) or value_problems(gate.value):
+        return f"has the label {gate.key}={gate.value}, which is none"
+    if len(set(gate.services)) < len(gate.services):
+        return "names one Service twice"
+    if gate.action == "Retire":
+        return "is retired, and carries a policy" if gate.policy is not None else None
+    try:
+        policy = msgspec.convert(gate.policy, TrafficGate)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return f"carries no policy: {error}"
+    label = (policy.gate.key, policy.gate.value)
+    if (policy.namespace, policy.name, *label) != (gate.namespace, gate.name, gate.key, gate.value):
+        return f"carries the policy of {policy.namespace}/{policy.name} with the label {label[0]}={label[1]}"
+    if policy.spec.services != gate.services:
+        return "is for other Services than its policy"
+    policies[reference(gate)] = policy
+    return None
+
+
+def _coverage_problem(plan: Plan) -> str | None:
+    """Gates and predictions name the very same Services, each once."""
+    gated = [(gate.namespace, name) for gate in plan.gates for name in gate.services]
+    claimed = [(claim.namespace, claim.name) for claim in plan.services]
+    for found, word in ((gated, "two gates name"), (claimed, "the plan predicts twice")):
+        if twice := next((key for key in found if found.count(key) > 1), None):
+            return f"{word} Service {twice[0]}/{twice[1]}"
+    if stray := sorted(set(gated) ^ set(claimed)):
+        namespace, name = stray[0]
+        missing = "the plan predicts nothing" if stray[0] in gated else "no gate of the plan is"
+        return f"{missing} for Service {namespace}/{name}"
+    return next(filter(None, map(_claim_problem, plan.services)), None)
+
+
+def _claim_problem(claim: ServiceForecast) -> str | None:
+    where = f"Service {claim.namespace}/{claim.name}"
+    if claim.floor < 0 or claim.least_ready < 0:
+        return f"the floor of {where} is negative"
+    if any(len(set(names)) < len(names) for names in (claim.before, claim.after)):
+        return f"the prediction for {where} names one pod twice"
+    return None
+
+
+def _step_problem(step: Step, gate: GateTarget) -> str | None:
+    """What the step touches outside its gate."""
+    namespaces = {change.namespace for change in step.changes}
+    namespaces.update(part.namespace for part in (step.match, step.wait) if part is not None)
+    if others := sorted(namespaces - {gate.namespace}):
+        return f"it is in namespace {others[0]}, its gate in {gate.namespace}"
+    if step.action != "Patch":
+        return None
+    for change in step.changes:
+        if change.kind == "Service" and change.name not in gate.services:
+            return f"it patches Service {change.namespace}/{change.name}, which is not of its gate"
+    return _label_problem(step, gate)
+
+
+def _label_problem(step: Step, gate: GateTarget) -> str | None:
+    """The only labels that a plan puts on pods are those of its gate."""
+    put_on = {
+        (patches.tokens_of(op.path)[2], op.value)
+        for change in step.changes if change.kind == "Pod"
+        for op in change.patch if op.op in ("add", "replace")
+    }  # fmt: skip
+    if step.match is not None and step.match.gate is not None:
+        put_on.add((step.match.gate.key, step.match.gate.value))
+    if others := sorted(put_on - set(_labels_of(gate))):
+        return f"it puts on {others[0][0]}={others[0][1]}, which is not the label of its gate"
+    return None
+
+
+def _labels_of(gate: GateTarget) -> Iterable[tuple[str, str]]:
+    """The label, and the one that stands in for it while it changes its value."""
+    if gate.action == "Gate":
+        yield gate.key, gate.value
+        yield f"gatekeep.dev/{gate.name[:53]}.temporary", "open"
+
+
+def _floors_problem(plan: Plan, policies: Mapping[str, TrafficGate]) -> str | None:
+    """No prediction may promise less than its policy asks for."""
+    claims = {(claim.namespace, claim.name): claim for claim in plan.services}
+    for policy in policies.values():
+        for name in policy.spec.services:
+            claim = claims[policy.namespace, name]
+            wanted = floor_of(policy.spec.floor, len(claim.before))
+            if claim.floor < wanted:
+                return f"the floor of Service {claim.namespace}/{name} is {claim.floor}, its policy asks for {wanted}"
+    return None
