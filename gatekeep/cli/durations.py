@@ -17,6 +17,14 @@ def duration(text: str) -> int:
     return _seconds(text, least=1)
 
 
+def wait_limit(text: str) -> int:
+    """As :func:`duration`, at most a day: what waits longer is not waited for."""
+    seconds = duration(text)
+    if seconds > _UNITS[0]:
+        raise click.BadParameter(f"expected at most 1d, found {text!r}")
+    return seconds
+
+
 def duration_or_zero(text: str) -> int:
     """As :func:`duration`; ``0`` means without limit."""
     return _seconds(text, least=0)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from gatekeep.cli.catalog import SUMMARIES
-from gatekeep.cli.durations import duration, duration_or_zero, time
+from gatekeep.cli.durations import duration, duration_or_zero, time, wait_limit
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -173,7 +173,12 @@ dry_snapshot_option = click.option(
 gate_namespace_option = click.option("--namespace", "-n", metavar="NAME", help="The namespace of GATE.")
 namespace_option = click.option("--namespace", "-n", metavar="NAME", help="Only this namespace.")
 timeout_option = click.option(
-    "--timeout", type=duration, metavar="DURATION", default="5m", show_default=True, help="Limit for each wait."
+    "--timeout",
+    type=wait_limit,
+    metavar="DURATION",
+    default="5m",
+    show_default=True,
+    help="Limit for each wait, at most a day.",
 )
 now_option = click.option(
     "--now", type=time, metavar="TIME", help="Take this for the current time; only with --snapshot."

@@ -39,3 +39,9 @@ def test_time() -> None:
 def test_no_time(text: str) -> None:
     with pytest.raises(click.BadParameter):
         durations.time(text)
+
+
+def test_a_wait_is_a_day_long_at_most() -> None:
+    assert wait_limit("1d") == 86400
+    with pytest.raises(click.BadParameter, match="at most 1d"):
+        wait_limit("25h")
