@@ -42,6 +42,6 @@ def test_no_time(text: str) -> None:
 
 
 def test_a_wait_is_a_day_long_at_most() -> None:
-    assert wait_limit("1d") == 86400
+    assert durations.wait_limit("1d") == 86400
     with pytest.raises(click.BadParameter, match="at most 1d"):
-        wait_limit("25h")
+        durations.wait_limit("25h")
