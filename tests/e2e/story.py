@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeep.cluster.kube import KubeCluster, KubeOptions, connect
+from gatekeep.model.endpoints import ready_in_slices
 from tests.controlplane.stack import ControlPlane
 from tests.controlplane.traffic import Traffic, TrafficReport
 
@@ -167,6 +169,28 @@ def record(what: str, lag: str, report: TrafficReport) -> TrafficReport:
     """Keeps a measurement for the table at the end of the session."""
     FIGURES.append(Figure(what, lag, report))
     return report
+
+
+@contextmanager
+def watched(story: Story) -> Iterator[list[int]]:
+    """How many ready endpoints the slices hold after every write, as the watch tells it."""
+    counts: list[int] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        with story.cluster() as cluster, cluster.watch_slices(story.namespace, "rng") as watch:
+            slices = watch.current()
+            while not done.is_set():
+                counts.append(len(ready_in_slices(slices, "rng")))
+                slices = watch.wait(0.2)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        done.set()
+        thread.join()
 
 
 def workload(kind: str, name: str, replicas: int = 3) -> Json:

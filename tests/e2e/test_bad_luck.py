@@ -22,7 +22,7 @@ from gatekeep.model.events import Event, StepStarted
 from gatekeep.model.plan import Plan, from_json
 from gatekeep.operations.apply import apply_plan
 from gatekeep.operations.verify import require_applicable
-from tests.e2e.story import GATE, PODS, Finished, Json, Story, record, service, workload
+from tests.e2e.story import GATE, PODS, Finished, Json, Story, record, service, watched, workload
 
 LAG = 3.0
 
@@ -244,6 +244,24 @@ def refused(story: Story, *words: str) -> Finished:
         assert word in answer.err, answer.err
     assert story.versions() == before
     return answer
+
+
+def test_two_runs_at_once_never_work_on_one_stale_proof(story: Story) -> None:
+    """One leaves the DaemonSet out, the other the Deployment: whoever comes second plans anew, or is stale (3)."""
+    assert story.apply().code == 0
+    runs = []
+    with watched(story) as counts:
+        for kind in ("Deployment", "DaemonSet"):
+            policy = story.policy({"owners": [{"kind": kind, "name": "rng"}]}, floor=3) / "rng.yaml"
+            copy = story.folder / f"{kind.lower()}.yaml"
+            copy.write_text(policy.read_text())
+            runs.append(start(story, "apply", "-f", str(copy), "-y"))
+        outcomes = [(run.communicate(timeout=120)[1], run.returncode) for run in runs]
+    assert all(code in (0, 3) for _, code in outcomes), outcomes
+    assert any(code == 0 for _, code in outcomes), outcomes
+    assert min(counts) >= 3, counts
+    assert story.labelled() in (story.of("deployment"), story.of("daemonset"))
+    assert not story.helpers()
 
 
 def test_services_that_cannot_be_gated(story: Story) -> None:

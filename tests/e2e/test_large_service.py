@@ -6,16 +6,12 @@ the smaller set, because the plan widens to the union before it narrows.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from gatekeep.model.endpoints import ready_in_slices
 from tests.controlplane.stack import ControlPlane
-from tests.e2e.story import Json, Story, service, workload
+from tests.e2e.story import Json, Story, service, watched, workload
 
 HALF = 125
 
@@ -33,28 +29,6 @@ def large(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Story:
 def only(name: str) -> Json:
     """The pool that holds one Deployment's pods."""
     return {"owners": [{"kind": "Deployment", "name": name}]}
-
-
-@contextmanager
-def watched(story: Story) -> Iterator[list[int]]:
-    """How many ready endpoints the slices hold after every write, as the watch tells it."""
-    counts: list[int] = []
-    done = threading.Event()
-
-    def follow() -> None:
-        with story.cluster() as cluster, cluster.watch_slices(story.namespace, "rng") as watch:
-            slices = watch.current()
-            while not done.is_set():
-                counts.append(len(ready_in_slices(slices, "rng")))
-                slices = watch.wait(0.2)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield counts
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_a_pool_move_never_falls_below_the_smaller_set(large: Story) -> None:
