@@ -61,7 +61,8 @@ def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, froze
     if problem := shape.problem_of(plan):
         return _refuted(problem)
     try:
-        base = simulate.assumed(plan, snapshot)
+        # A plan made of this very snapshot may assume nothing else; of a document, ``drift`` says what has changed.
+        base = snapshot if exact else simulate.assumed(plan, snapshot)
     except (PatchRejectedError, TypeError) as error:
         return _refuted(f"a patch is not one that may be applied to pods: {error}")
     if problem := guards.problems(plan, base) or (None if exact else targets.problem_of(plan)):

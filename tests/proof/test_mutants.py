@@ -525,3 +525,9 @@ def test_a_local_traffic_policy_keeps_one_on_every_node() -> None:
         found = plan(snapshot, gate(pool=pool, label={"key": "lane", "value": "open"}))
         assert found.proof.holds is holds
     assert "has 0 ready endpoints on node node2" in str(found.proof.counter_example)
+
+
+def test_a_label_that_was_never_put_on_is_not_assumed() -> None:
+    """Without its first labelling step, the plan only fits a cluster whose pods had the temporary label already."""
+    found, snapshot = good("revalue")
+    assert refusal(with_steps(found, [step for step in found.steps if step.match is None or step.number > 1]), snapshot)
