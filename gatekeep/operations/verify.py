@@ -34,8 +34,15 @@ def _proof(plan: Plan, snapshot: Snapshot) -> Proof:
     proof = prove(plan, snapshot, exact=False).proof
     if not proof.holds:
         return proof
-    problem = None if starts_unsettled(plan, snapshot) else way_back_problem(plan, simulate.assumed(plan, snapshot))
+    problem = _no_way_back(plan, snapshot)
     return Proof(holds=False, states=proof.states, counter_example=problem) if problem else proof
+
+
+def _no_way_back(plan: Plan, snapshot: Snapshot) -> str | None:
+    """Why the plan has no proved way back; a plan that goes on from a run that did not end needs none."""
+    if starts_unsettled(plan, snapshot):
+        return None
+    return way_back_problem(plan, simulate.assumed(plan, snapshot))
 
 
 def require_applicable(plan: Plan, snapshot: Snapshot, *, now: datetime) -> VerifiedPlan:
@@ -47,8 +54,7 @@ def require_applicable(plan: Plan, snapshot: Snapshot, *, now: datetime) -> Veri
     result = verified(plan, snapshot, exact=False)
     if isinstance(result, Proof):
         raise unsafe(result)
-    problem = way_back_problem(plan, simulate.assumed(plan, snapshot))
-    if problem and not starts_unsettled(plan, snapshot):
+    if problem := _no_way_back(plan, snapshot):
         raise unsafe(Proof(holds=False, states=0, counter_example=problem))
     if content_id(plan) != plan.id:
         raise InvalidInputError(
