@@ -12,8 +12,9 @@ from gatekeep.cli.failures import say, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 from gatekeep.cli.output import emit, style_of
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.plan import DEFAULT_TIMEOUT_SECONDS, Plan
+from gatekeep.model.plan import Plan
 from gatekeep.model.record import GateName
+from gatekeep.model.waits import DEFAULT_TIMEOUT_SECONDS
 from gatekeep.render.documents import plan_json
 from gatekeep.render.layout import counted
 from gatekeep.render.text import plan_text, short_id

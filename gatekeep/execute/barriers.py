@@ -19,7 +19,8 @@ from gatekeep.model.endpoints import (
 from gatekeep.model.errors import ForbiddenError, GatekeepError, NotFoundError, RefusedError
 from gatekeep.model.events import WaitProgress
 from gatekeep.model.objects import EndpointSlice, ObjectRef, Pod, Service
-from gatekeep.model.plan import EndpointsWait, ExistsWait, Step
+from gatekeep.model.plan import Step
+from gatekeep.model.waits import EndpointsWait, ExistsWait
 
 _LOOK_SECONDS = 1.0
 _REPORT_SECONDS = 1.0

@@ -19,8 +19,9 @@ from gatekeep.model.errors import (
 from gatekeep.model.events import Note
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import Patch
-from gatekeep.model.plan import Change, EndpointsWait, Step
+from gatekeep.model.plan import Change, Step
 from gatekeep.model.record import GATE_LABEL, MANAGED_BY
+from gatekeep.model.waits import EndpointsWait
 
 _ROUNDS = 10
 _ATTEMPTS = 3

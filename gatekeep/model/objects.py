@@ -200,10 +200,14 @@ class EndpointSlice(_Frozen, frozen=True):
 
 class PodTemplateMeta(_Frozen, frozen=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class PodTemplate(_Frozen, frozen=True):
+    """``spec`` is only ever compared with that of another template; it never leaves the snapshot."""
+
     metadata: PodTemplateMeta = PodTemplateMeta()
+    spec: Any = None
 
 
 class WorkloadSpec(_Frozen, frozen=True):
@@ -212,12 +216,17 @@ class WorkloadSpec(_Frozen, frozen=True):
     template: PodTemplate = PodTemplate()
     paused: bool = False
     service_name: str = ""
+    update_strategy: Mapping[str, Any] | None = None
 
 
 class WorkloadStatus(_Frozen, frozen=True):
     observed_generation: int = 0
     replicas: int = 0
     ready_replicas: int = 0
+    updated_replicas: int = 0
+    desired_number_scheduled: int = 0
+    updated_number_scheduled: int = 0
+    update_revision: str = ""
 
 
 class Workload(_Frozen, frozen=True):

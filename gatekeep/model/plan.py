@@ -16,19 +16,15 @@ import msgspec
 from gatekeep.model.errors import InvalidInputError
 from gatekeep.model.patches import Patch
 from gatekeep.model.selectors import LabelSelector
+from gatekeep.model.waits import GateLabel, Part, Wait
 
 API_VERSION = "gatekeep.dev/v1alpha1"
-DEFAULT_TIMEOUT_SECONDS = 300
 
 Severity = Literal["error", "warning", "info"]
 Action = Literal["Patch", "Create", "Delete", "Wait"]
 
 
-class _Part(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
-    """A newer gatekeep may add fields; an older one reads past them."""
-
-
-class PolicySource(_Part, frozen=True):
+class PolicySource(Part, frozen=True):
     """Where a policy came from; ``file`` is relative to the folder that was named."""
 
     kind: str
@@ -39,13 +35,13 @@ class PolicySource(_Part, frozen=True):
     digest: str
 
 
-class Source(_Part, frozen=True):
+class Source(Part, frozen=True):
     repository: str | None = None
     revision: str | None = None
     policies: tuple[PolicySource, ...] = ()
 
 
-class ClusterSource(_Part, frozen=True):
+class ClusterSource(Part, frozen=True):
     """The cluster the plan is for: the uid of kube-system, a snapshot's digest, or null where it may not be read."""
 
     uid: str | None = None
@@ -53,18 +49,12 @@ class ClusterSource(_Part, frozen=True):
     version: str = ""
 
 
-class GateLabel(_Part, frozen=True):
-    """The label that a labelling step puts on."""
+class Match(Part, frozen=True, omit_defaults=True):
+    """Whoever a labelling step is for, born since the plan included: pods, or the ReplicaSets of a Deployment.
 
-    key: str
-    value: str
-
-
-class Match(_Part, frozen=True, omit_defaults=True):
-    """Whoever a labelling step is for, pods born since the plan included.
-
-    A pod matches by namespace AND selector AND (where given) an owner's uid, anywhere in its chain of controllers, AND
-    one of ``anyOf`` AND none of ``except``. The nested parts have neither namespace nor ``gate``, the label to put on.
+    An object matches by namespace AND selector AND (where given) an owner's uid, anywhere in its chain of controllers,
+    AND one of ``anyOf`` AND none of ``except``, unless its uid is one of ``exceptUids``. The nested parts have neither
+    namespace nor ``gate``, the label that the step writes: on pods their own, on ReplicaSets that of their template.
     """
 
     namespace: str = ""
@@ -72,10 +62,11 @@ class Match(_Part, frozen=True, omit_defaults=True):
     owner_uids: tuple[str, ...] | None = None
     any_of: tuple[Match, ...] | None = None
     except_: tuple[Match, ...] | None = msgspec.field(default=None, name="except")
+    except_uids: tuple[str, ...] = ()
     gate: GateLabel | None = None
 
 
-class Change(_Part, frozen=True, omit_defaults=True):
+class Change(Part, frozen=True, omit_defaults=True):
     """One object and the patch for it; ``undo`` is the inverse of that patch alone.
 
     ``uid`` is null for an object that the plan itself creates.
@@ -92,42 +83,24 @@ class Change(_Part, frozen=True, omit_defaults=True):
     bind: Mapping[str, str] | None = None
 
 
-class EndpointsWait(_Part, frozen=True, tag_field="type", tag="Endpoints"):
-    """Met when the slices of the Service hold exactly the ready pods that match ``selector`` in a list made after the
-    last write. ``pods`` is the prediction, by name."""
+class Step(Part, frozen=True, omit_defaults=True):
+    """One patch, creation or deletion (on one or many objects, in parallel), or one wait. Numbers count from 1.
 
-    namespace: str
-    service: str
-    selector: Mapping[str, str]
-    pods: tuple[str, ...]
-    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
-
-
-class ExistsWait(_Part, frozen=True, tag_field="type", tag="Exists"):
-    """Met when the Service has any EndpointSlice: the service stream was read as far as its creation."""
-
-    namespace: str
-    service: str
-    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
-
-
-Wait = EndpointsWait | ExistsWait
-
-
-class Step(_Part, frozen=True, omit_defaults=True):
-    """One patch, creation or deletion (on one or many objects, in parallel), or one wait. Numbers count from 1."""
+    ``requires`` are names that must be bound by then; where one is not, the step is left out, and that is reported.
+    """
 
     number: int
     phase: int
     action: Action
     reason: str
     policy: str
+    requires: tuple[str, ...] = ()
     match: Match | None = None
     changes: tuple[Change, ...] = ()
     wait: Wait | None = None
 
 
-class ServiceForecast(_Part, frozen=True):
+class ServiceForecast(Part, frozen=True):
     """Names of the ready pods before and after; ``floor`` and ``leastReady`` in number of pods."""
 
     namespace: str
@@ -138,7 +111,7 @@ class ServiceForecast(_Part, frozen=True):
     least_ready: int
 
 
-class Finding(_Part, frozen=True, omit_defaults=True):
+class Finding(Part, frozen=True, omit_defaults=True):
     """Something a reader should know. ``rule`` is a stable id; ``object`` is ``Kind namespace/name``."""
 
     severity: Severity
@@ -149,7 +122,7 @@ class Finding(_Part, frozen=True, omit_defaults=True):
     line: int = 0
 
 
-class Access(_Part, frozen=True):
+class Access(Part, frozen=True):
     """One permission that applying the plan needs."""
 
     verb: str
@@ -158,7 +131,7 @@ class Access(_Part, frozen=True):
     namespace: str
 
 
-class Proof(_Part, frozen=True):
+class Proof(Part, frozen=True):
     """The verdict over every reachable state; ``states`` counts those that were looked at."""
 
     holds: bool
@@ -166,10 +139,34 @@ class Proof(_Part, frozen=True):
     counter_example: str | None = None
 
 
-class GateTarget(_Part, frozen=True, omit_defaults=True):
+class Adopted(Part, frozen=True, omit_defaults=True):
+    """A workload whose later pods carry the label by gatekeep's hand, through its template or through admission."""
+
+    kind: str
+    name: str
+    uid: str
+    key: str
+    value: str
+    by: Literal["Template", "Admission"] = "Template"
+
+
+class Hold(Part, frozen=True, omit_defaults=True):
+    """A workload that the plan holds still for a moment: a Deployment is paused, the others are set to OnDelete.
+
+    ``strategy`` is the updateStrategy to give back; None for a Deployment.
+    """
+
+    kind: str
+    name: str
+    uid: str
+    strategy: Mapping[str, Any] | None = None
+
+
+class GateTarget(Part, frozen=True, omit_defaults=True):
     """What applying the plan makes of one gate, for the record: ``policy`` is the whole document, absent on retiring.
 
-    ``kept`` are uids of pods that carried the gate label before the gate existed.
+    ``kept`` are uids of pods that carried the gate label before the gate existed; ``adopted`` the workloads whose later
+    pods carry it once the plan is done; ``holds`` what the plan holds still on the way.
     """
 
     namespace: str
@@ -180,9 +177,11 @@ class GateTarget(_Part, frozen=True, omit_defaults=True):
     services: tuple[str, ...]
     policy: Mapping[str, Any] | None = None
     kept: tuple[str, ...] = ()
+    adopted: tuple[Adopted, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
-class Plan(_Part, frozen=True):
+class Plan(Part, frozen=True):
     """A plan with its prediction and proof. A stored verdict is never trusted: readers prove it again."""
 
     source: Source

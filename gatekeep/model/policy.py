@@ -72,7 +72,8 @@ class TrafficGateSpec(_Document, frozen=True):
     services: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)]
     rotation: Rotation
     gate: Gate | None = None
-    new_pods: Literal["Join"] = "Join"
+    new_pods: Literal["Join", "Hold"] = "Join"
+    admit: Annotated[int, msgspec.Meta(ge=0)] | Literal["All"] = 0
     adopt: Literal["Template", "Admission", "Reconcile"] = "Template"
     floor: Floor = Floor()
 

@@ -8,6 +8,7 @@ import msgspec
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ConfigMap, ObjectRef
+from gatekeep.model.plan import Adopted, Hold
 from gatekeep.model.policy import Gate, Position, TrafficGate
 from gatekeep.model.snapshot import Snapshot
 
@@ -45,6 +46,8 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ``wanted`` is the policy of a run under way, or of one that was killed; absent once a run is done.
     ``pending`` are the other gates that may stand on a Service while a run is under way, or after one that was killed.
     ``kept`` are uids of pods that carried the gate label before the gate existed; retiring leaves those labels alone.
+    ``adopted`` are the workloads whose later pods carry the label by gatekeep's hand, ``holds`` those that a run under
+    way, or one that was killed, may hold still. ``repository`` is where the policy came from, as given.
     """
 
     policy: TrafficGate
@@ -52,7 +55,10 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     pending: tuple[Gate, ...] = ()
     wanted: TrafficGate | None = None
     source: Position | None = None
+    repository: str | None = None
     kept: tuple[str, ...] = ()
+    adopted: tuple[Adopted, ...] = ()
+    holds: tuple[Hold, ...] = ()
     runs: tuple[Run, ...] = ()
 
 

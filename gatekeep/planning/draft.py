@@ -11,10 +11,11 @@ import msgspec
 
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, delete_guard, label_patch, selector_patch
-from gatekeep.model.plan import Action, Change, EndpointsWait, ExistsWait, Match, Step, Wait
+from gatekeep.model.plan import Action, Change, Match, Step
 from gatekeep.model.record import managed_labels
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import EndpointsWait, ExistsWait, Wait
 
 Edits = Mapping[str, tuple[str | None, str | None]]
 _NAME_LIMIT = 63

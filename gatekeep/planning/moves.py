@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import ExistsWait, GateLabel
 from gatekeep.model.policy import Gate
+from gatekeep.model.waits import ExistsWait, GateLabel
 from gatekeep.planning.draft import Draft, Edits, helper_body, helper_name
 from gatekeep.planning.preflight import is_helper
 from gatekeep.planning.task import GateTask, base_of, gated, gates_on, temporary_gate

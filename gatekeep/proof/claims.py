@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gatekeep.model.objects import Service
-from gatekeep.model.plan import EndpointsWait, Plan
+from gatekeep.model.plan import Plan
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import EndpointsWait
 from gatekeep.proof.scope import touched
 from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceWrites, Timeline
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from gatekeep.model import patches
 from gatekeep.model.objects import Pod
-from gatekeep.model.plan import Change, EndpointsWait, Plan, ServiceForecast, Step
+from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import EndpointsWait
 
 _SHOWN = 10
 

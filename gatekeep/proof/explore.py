@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from gatekeep.model.endpoints import SLICE_CAPACITY
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import EndpointsWait, ExistsWait, Wait
 from gatekeep.model.selectors import matches_map
+from gatekeep.model.waits import EndpointsWait, ExistsWait, Wait
 from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline
 from gatekeep.proof.streams import MOST_MIXED_PARTS, Atom, Seen, View, least, reachable, refuse_many
 

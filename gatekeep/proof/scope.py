@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
 from gatekeep.model.objects import ObjectMeta, Pod, Service
-from gatekeep.model.plan import ExistsWait
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import ExistsWait
 from gatekeep.proof.explore import Versions
 from gatekeep.proof.helpers import are_helper_labels
 from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, Timeline

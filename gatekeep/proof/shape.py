@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gatekeep.model.plan import Change, Match, Plan, Step, Wait
+from gatekeep.model.plan import Change, Match, Plan, Step
+from gatekeep.model.waits import Wait
 
 LONGEST_WAIT_SECONDS = 86400
 _MOST_PHASES = 1_000_000

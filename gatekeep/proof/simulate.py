@@ -18,8 +18,9 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.matching import in_match
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.patches import Op, Patch
-from gatekeep.model.plan import Change, EndpointsWait, Plan, Step, Wait
+from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import EndpointsWait, Wait
 
 Labels = Mapping[str, str]
 ServiceKey = tuple[str, str]

@@ -15,7 +15,8 @@ from gatekeep.model.events import (
     StepStarted,
     WaitProgress,
 )
-from gatekeep.model.plan import ExistsWait, Step
+from gatekeep.model.plan import Step
+from gatekeep.model.waits import ExistsWait
 from gatekeep.render.layout import counted, seconds, some
 from gatekeep.render.style import Style, columns
 from gatekeep.render.words import lines_of

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatekeep.model.patches import Op, tokens_of
-from gatekeep.model.plan import Change, EndpointsWait, Match, Step, Wait
+from gatekeep.model.plan import Change, Match, Step
 from gatekeep.model.selectors import LabelSelector, Requirement
+from gatekeep.model.waits import EndpointsWait, Wait
 from gatekeep.render.layout import counted
 
 LABELS = ("metadata", "labels")

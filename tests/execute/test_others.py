@@ -15,7 +15,8 @@ import pytest
 from gatekeep.cluster.embedded import EmbeddedCluster
 from gatekeep.model.errors import GatekeepError, IncompleteError, PatchRejectedError, RefusedError, UnsafeError
 from gatekeep.model.objects import ObjectRef
-from gatekeep.model.plan import EndpointsWait, Plan, Step
+from gatekeep.model.plan import Plan, Step
+from gatekeep.model.waits import EndpointsWait
 from tests.execute.faults import NEVER, Moments
 from tests.execute.world import (
     ALWAYS,

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from gatekeep.model.objects import Service
-from gatekeep.model.plan import ExistsWait, Plan
+from gatekeep.model.plan import Plan
 from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import ExistsWait
 from gatekeep.proof.verify import final_snapshot
 from tests.builders import cluster, dockercoins
 from tests.gates import (

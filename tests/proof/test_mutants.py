@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from gatekeep.model.patches import Op, label_patch
-from gatekeep.model.plan import Change, GateLabel, Match, Plan, ServiceForecast, Step
+from gatekeep.model.plan import Change, Match, Plan, ServiceForecast, Step
 from gatekeep.model.policy import Gate
 from gatekeep.model.selectors import LabelSelector
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import GateLabel
 from gatekeep.proof.verify import prove
 from tests.builders import ClusterBuilder, cluster, dockercoins
 from tests.gates import (

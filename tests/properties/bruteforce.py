@@ -15,8 +15,9 @@ from typing import NamedTuple
 import msgspec
 
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import EndpointsWait, Plan, Step, Wait
+from gatekeep.model.plan import Plan, Step
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import EndpointsWait, Wait
 
 MOST_STATES = 150_000
 NEVER_ENDS = "the run never ends"

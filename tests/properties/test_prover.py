@@ -13,7 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.plan import EndpointsWait, Plan, Step
+from gatekeep.model.plan import Plan, Step
+from gatekeep.model.waits import EndpointsWait
 from gatekeep.proof.verify import prove
 from tests.gates import plan, remembering, retirement, with_steps
 from tests.properties.bruteforce import NEVER_ENDS, actions_of, demands, violation, world_of

@@ -6,8 +6,6 @@ from gatekeep.model.patches import label_patch, selector_patch, uid_guard
 from gatekeep.model.plan import (
     Change,
     ClusterSource,
-    EndpointsWait,
-    ExistsWait,
     Finding,
     GateTarget,
     Match,
@@ -20,6 +18,7 @@ from gatekeep.model.plan import (
     sealed,
 )
 from gatekeep.model.selectors import LabelSelector
+from gatekeep.model.waits import EndpointsWait, ExistsWait
 
 PODS = ("rng-a", "rng-b", "rng-c")
 LIVE = {"app": "rng"}

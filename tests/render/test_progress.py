@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from gatekeep.model.events import Note, ReadyEndpoints, StepFinished, StepProgress, StepStarted, WaitProgress
-from gatekeep.model.plan import GateLabel, Match
+from gatekeep.model.plan import Match
 from gatekeep.model.selectors import LabelSelector
+from gatekeep.model.waits import GateLabel
 from gatekeep.render import progress as module
 from gatekeep.render.progress import Progress
 from gatekeep.render.style import Style

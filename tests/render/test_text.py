@@ -5,19 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gatekeep.model.plan import (
-    EndpointsWait,
-    Finding,
-    GateLabel,
-    GateTarget,
-    Match,
-    PolicySource,
-    Proof,
-    ServiceForecast,
-    Source,
-    Step,
-)
+from gatekeep.model.plan import Finding, GateTarget, Match, PolicySource, Proof, ServiceForecast, Source, Step
 from gatekeep.model.selectors import LabelSelector
+from gatekeep.model.waits import EndpointsWait, GateLabel
 from gatekeep.render.style import Style, columns
 from gatekeep.render.text import plan_text
 from gatekeep.render.words import match_words
