@@ -1,7 +1,7 @@
 """A TLS proxy before the API server that makes chosen watches late, for whoever goes through it.
 
-Only the response bytes of a cluster-wide pod watch or Service watch are held back, each for as many
-seconds as its knob says at the moment; everything else passes at once. It offers no ALPN and so no
+Only the response bytes of a cluster-wide watch of pods, Services or workloads are held back, each for as
+many seconds as its knob says at the moment; everything else passes at once. It offers no ALPN and so no
 HTTP/2: each watch has a connection of its own, and order within it is kept. Orders come as JSON lines
 on a Unix socket: `{"pods": 3.0}` sets a knob (seconds), the answer names all knobs.
 """
@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-WATCHES = {b"GET /api/v1/pods?": "pods", b"GET /api/v1/services?": "services"}
+CORE = ("pods", "services")
+WORKLOADS = ("deployments", "replicasets", "daemonsets", "statefulsets", "controllerrevisions")
+KNOBS = CORE + WORKLOADS
+WATCHES = {f"GET /api/v1/{kind}?".encode(): kind for kind in CORE} | {
+    f"GET /apis/apps/v1/{kind}?".encode(): kind for kind in WORKLOADS
+}
 # Beyond this many bytes the other side is asked to pause.
 HIGH_WATER = 4 << 20
 
@@ -26,7 +31,7 @@ HIGH_WATER = 4 << 20
 class Knobs:
     """Seconds of delay by kind, and the pipes that must look again when a knob is turned."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WATCHES.values(), 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KNOBS, 0.0))
     late: set[Upstream] = field(default_factory=set)
 
     def set(self, changes: dict[str, float]) -> None:

@@ -18,6 +18,7 @@ from . import build, credentials, network
 from .api import NETWORK_ERRORS, Api, ApiError, Json
 from .components import API_PORT, CONTROLLERS, PAIR, Settings, Site, programs
 from .credentials import ADMIN
+from .lagproxy import KNOBS, WORKLOADS
 from .namespace import RUN
 from .paths import ControlPlaneError
 from .process import Process, wait_until
@@ -47,7 +48,7 @@ class ControlPlane:
         self._keys = credentials.make(self.folder / "pki", self.server)
         self._site = Site(self.settings, binaries, self._keys, self.folder)
         self._processes = {name: Process(program, self.logs) for name, program in programs(self._site).items()}
-        self._lags = {"pods": 0.0, "services": 0.0}
+        self._lags = dict.fromkeys(KNOBS, 0.0)
         self._names = (f"e2e-{number}" for number in itertools.count(1))
         self.api = Api(self.server, self._keys.token(ADMIN), self._keys.certificate)
 
@@ -174,7 +175,7 @@ class ControlPlane:
         for name in set(self._processes) - set(self._usual()):
             self.kill(name)
         self._start(*(name for name in self._usual() if not self._processes[name].running))
-        self.lag(pods=0, services=0)
+        self.lag(**dict.fromkeys(KNOBS, 0.0))
 
     def running(self, component: str) -> bool:
         """Whether a component's process is alive."""
@@ -185,11 +186,16 @@ class ControlPlane:
             raise ControlPlaneError(f"no component {component}; there are: {', '.join(self._processes)}")
         return self._processes[component]
 
-    def lag(self, pods: float | None = None, services: float | None = None) -> None:
-        """Turn the knobs: how late (seconds) the controller managers see pods and Services; None keeps."""
-        changes = {"pods": pods, "services": services}
-        self._lags |= {kind: value for kind, value in changes.items() if value is not None}
-        self._order(self._lags)
+    def lag(self, *, workloads: float | None = None, **kinds: float) -> None:
+        """Turn the knobs: how late (seconds) the controller managers see what a watch tells them.
+
+        A keyword is one of `lagproxy.KNOBS`, a resource as in a path; `workloads` turns all of apps/v1, and
+        a resource named beside it wins. What is not named keeps its lag.
+        """
+        together = {} if workloads is None else dict.fromkeys(WORKLOADS, workloads)
+        wanted = self._lags | together | kinds
+        self._order(wanted)
+        self._lags = wanted
 
     def _order(self, lags: dict[str, float]) -> None:
         with socket.socket(socket.AF_UNIX) as line:

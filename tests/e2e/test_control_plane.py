@@ -1,6 +1,6 @@
 """The harness itself: it sees lost requests where there are some, and none where there are none.
 
-The changes are made by plain kubectl. Lag is how late (seconds) the endpoint controller sees pods or Services.
+The changes are made by plain kubectl. Lag is how late (seconds) the controllers see pods, Services or workloads.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import pytest
 from tests.controlplane.paths import ControlPlaneError
 from tests.controlplane.stack import ControlPlane
 from tests.controlplane.traffic import Traffic, TrafficReport
+from tests.e2e.workloads import PLURALS, create, is_observed, manifest
 
 LAG = 3.0
+WORKLOAD_LAG = 2.0
 PODS = 6
 PORTS = [{"port": 80, "targetPort": 80}]
 GATED = {"app": "rng", "active": "yes"}
@@ -143,6 +145,42 @@ def judge(report: TrafficReport, safe: bool) -> None:
     else:
         assert report.lost > 100, report
         assert report.longest_gap > 0.5, report
+
+
+@pytest.mark.parametrize("late", [["workloads"], *([kind] for kind in PLURALS.values())], ids="".join)
+def test_a_late_workload_stream_is_late_alone(control_plane: ControlPlane, namespace: str, late: list[str]) -> None:
+    made = create(control_plane, namespace, *[manifest(kind, f"late-{kind.lower()}", 1) for kind in PLURALS])
+    control_plane.lag(**dict.fromkeys(late, WORKLOAD_LAG))
+    changed = time.monotonic()
+    for each in made:
+        field = "minReadySeconds" if each.kind == "ReplicaSet" else "revisionHistoryLimit"  # both change no child
+        each.patch({"op": "add", "path": f"/spec/{field}", "value": 1})
+    took: dict[str, float] = {}
+    while len(took) < len(made):
+        fresh = [each for each in made if each.kind not in took and is_observed(each.get())]
+        took |= {each.kind: time.monotonic() - changed for each in fresh}
+        assert time.monotonic() - changed < 30, took
+    for kind, seconds in took.items():
+        if late == ["workloads"] or late == [PLURALS[kind]]:
+            assert WORKLOAD_LAG <= seconds < WORKLOAD_LAG + 1.5, took
+        else:
+            assert seconds < WORKLOAD_LAG - 0.5, took
+
+
+def test_controller_revisions_can_be_late(control_plane: ControlPlane, namespace: str) -> None:
+    """A DaemonSet's deleted revision is missed, and made again, when the watch says that it is gone."""
+    [made] = create(control_plane, namespace, manifest("DaemonSet", "late"))
+    control_plane.lag(controllerrevisions=WORKLOAD_LAG)
+    deleted = time.monotonic()
+    made.stack.kubectl("-n", namespace, "delete", "controllerrevisions", "--all")
+    control_plane.wait(lambda: bool(made.revisions()))
+    assert WORKLOAD_LAG <= time.monotonic() - deleted < WORKLOAD_LAG + 2
+
+
+def test_an_unknown_knob_is_refused(control_plane: ControlPlane) -> None:
+    with pytest.raises(ControlPlaneError, match="no knob nodes"):
+        control_plane.lag(nodes=1)
+    control_plane.lag(pods=0)
 
 
 def test_a_pod_that_is_gone_refuses(control_plane: ControlPlane, rng: Rng, namespace: str) -> None:
