@@ -23,7 +23,7 @@ from gatekeep.model.plan import Step
 from gatekeep.model.waits import EndpointsWait, ExistsWait
 
 _LOOK_SECONDS = 1.0
-_REPORT_SECONDS = 1.0
+REPORT_SECONDS = 1.0
 _LEADER = ObjectRef("Lease", "kube-system", "kube-controller-manager")
 
 
@@ -66,9 +66,9 @@ def _await_endpoints(context: Context, step: Step, wait: EndpointsWait) -> None:
             now = clock.monotonic()
             if now - start >= wait.timeout_seconds:
                 raise _timeout(step, wait, len(seen), len(expected))
-            if now - reported >= _REPORT_SECONDS:
+            if now - reported >= REPORT_SECONDS:
                 reported = now
-                context.listener(_progress(step, len(seen), len(expected), now - start))
+                context.listener(progress(step, len(seen), len(expected), now - start))
             context.check()
             slices = _own(watch.wait(_LOOK_SECONDS), service)
             if clock.monotonic() - listed >= _LOOK_SECONDS:
@@ -134,9 +134,9 @@ def _await_slices(context: Context, step: Step, wait: ExistsWait) -> None:
                     f"{wait.timeout_seconds} s: the endpoint controller does not answer",
                     hint="is kube-controller-manager running?",
                 )
-            if now - reported >= _REPORT_SECONDS:
+            if now - reported >= REPORT_SECONDS:
                 reported = now
-                context.listener(_progress(step, 0, 1, now - start))
+                context.listener(progress(step, 0, 1, now - start))
             context.check()
             slices = _own(watch.wait(_LOOK_SECONDS), service)
 
@@ -147,7 +147,8 @@ def _own(slices: tuple[EndpointSlice, ...], service: Service) -> tuple[EndpointS
     return tuple(item for item in slices if any(owner.uid == uid for owner in item.metadata.owner_references))
 
 
-def _progress(step: Step, seen: int, expected: int, seconds: float) -> WaitProgress:
+def progress(step: Step, seen: int, expected: int, seconds: float) -> WaitProgress:
+    """How far a wait is."""
     return WaitProgress(number=step.number, seen=seen, expected=expected, seconds=seconds)
 
 

@@ -11,11 +11,14 @@ import msgspec
 from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute.lease import Lock
 from gatekeep.execute.resend import resending
+from gatekeep.execute.values import Value
 from gatekeep.model.errors import GatekeepError, NotFoundError
-from gatekeep.model.events import Listener, ReadyEndpoints
+from gatekeep.model.events import Listener, Note, ReadyEndpoints
 from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
-from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step
+
+REVISION = "controller-revision-hash"
+"""The label by which the controller of a DaemonSet or StatefulSet knows a pod's template."""
 
 Stop = Callable[[], int | None]
 """A signal's number once one has come, else None."""
@@ -36,7 +39,8 @@ class Context:
     """One run.
 
     ``bound`` holds values that only the cluster could give, by name; ``helpers`` the uids of the helper Services that
-    may stand ("" while their creation is unanswered); ``written`` the labels as this run left them, by pod uid.
+    may stand ("" while their creation is unanswered); ``written`` the labels as this run left them, by pod uid;
+    ``held`` the workloads that may be held still, and how; ``remarks`` what threads noticed, for the listener.
     """
 
     cluster: Cluster
@@ -45,12 +49,14 @@ class Context:
     stop: Stop
     workers: int
     locks: list[Lock] = field(default_factory=list)
-    bound: dict[str, str] = field(default_factory=dict)
+    bound: dict[str, Value] = field(default_factory=dict)
     helpers: dict[tuple[str, str], str] = field(default_factory=dict)
     leaders: dict[tuple[str, str], str | None] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     written: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    held: dict[ObjectRef, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     wrote: bool = False
     ready: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     lineages: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -68,6 +74,11 @@ class Context:
         self.ready.setdefault((namespace, service), []).append(ready)
         self.listener(ReadyEndpoints(namespace=namespace, service=service, ready=ready))
 
+    def tell(self) -> None:
+        """Passes the remarks on, from the one thread that the listener is called in."""
+        while self.remarks:
+            self.listener(Note(message=self.remarks.pop(0)))
+
     def service(self, namespace: str, name: str) -> Service:
         """The Service as it is now."""
         return msgspec.convert(self.get(ObjectRef("Service", namespace, name)), Service)
@@ -79,6 +90,10 @@ class Context:
     def list_pods(self, namespace: str, selector: Mapping[str, str] | None = None) -> tuple[Pod, ...]:
         """The pods of a namespace as they are now."""
         return resending(self.cluster.clock, lambda: self.cluster.list_pods(namespace, selector))
+
+    def list_objects(self, kind: str, namespace: str) -> tuple[dict[str, Any], ...]:
+        """The objects of a kind in a namespace as they are now."""
+        return resending(self.cluster.clock, lambda: self.cluster.list_objects(kind, namespace, {}))
 
     def send(self, act: Callable[[], T]) -> T:
         """What a write answers. From then on the run counts as one that wrote, and also when no answer came."""
@@ -113,15 +128,15 @@ def ref_of(change: Change) -> ObjectRef:
     return ObjectRef(change.kind, change.namespace, change.name)
 
 
-def resolved(patch: Patch, bound: Mapping[str, str]) -> Patch:
-    """The patch with every ``{"$bound": name}`` replaced by the value that was bound."""
-    return tuple(
-        Op(op.op, op.path, bound[op.value["$bound"]]) if isinstance(op.value, dict) and "$bound" in op.value else op
-        for op in patch
-    )
-
-
 def last_label_step(plan: Plan, before: Step) -> Step | None:
-    """The labelling step that ``before`` relies on: the last one with a ``match`` for the same policy."""
+    """The labelling step that ``before`` relies on: the last one of the same policy that lets pods in by a match."""
     earlier = [step for step in plan.steps if step.number < before.number and step.policy == before.policy]
-    return next((step for step in reversed(earlier) if step.match is not None), None)
+    return next((step for step in reversed(earlier) if _lets_in(step)), None)
+
+
+def _lets_in(step: Step) -> bool:
+    """The step puts the gate's label on whoever matches; not on templates, and not the mark of a revision."""
+    if step.match is None or any(change.kind != "Pod" for change in step.changes):
+        return False
+    gate = step.match.gate
+    return gate is None or (gate.value is not None and gate.key != REVISION)

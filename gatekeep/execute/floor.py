@@ -6,26 +6,26 @@ Service below its floor, or below what it has when that is less, is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gatekeep.execute.context import Context
 from gatekeep.model import patches
 from gatekeep.model.endpoints import counts_as_ready, is_local
 from gatekeep.model.errors import UnsafeError
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import ServiceForecast, Step
+from gatekeep.model.plan import Change, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 
 
-def check_floor(context: Context, step: Step) -> None:
-    """Raises :class:`UnsafeError` when ``step`` would break the floor of a Service of the plan."""
-    if not _narrows(step):
+def check_floor(context: Context, step: Step, changes: Sequence[Change]) -> None:
+    """Raises :class:`UnsafeError` when ``changes``, all that ``step`` is about to write, would break a floor."""
+    if not _narrows(changes):
         return
-    selectors = _selectors_after(step)
-    labels = _labels_after(step)
+    selectors = _selectors_after(changes)
+    labels = _labels_after(changes)
     pods: dict[str, tuple[Pod, ...]] = {}
     for forecast in context.plan.services:
-        if forecast.namespace not in {change.namespace for change in step.changes}:
+        if forecast.namespace not in {change.namespace for change in changes}:
             continue
         if forecast.namespace not in pods:
             pods[forecast.namespace] = context.list_pods(forecast.namespace)
@@ -33,12 +33,10 @@ def check_floor(context: Context, step: Step) -> None:
         _check(step, forecast, service, selectors, labels, pods[forecast.namespace])
 
 
-def _narrows(step: Step) -> bool:
-    """The step patches a selector, or takes labels off."""
-    if step.action != "Patch":
-        return False
+def _narrows(changes: Sequence[Change]) -> bool:
+    """A selector is patched, or labels are taken off."""
     return any(change.kind == "Service" or any(op.op != "test" and op.op != "add" for op in change.patch)
-               for change in step.changes)  # fmt: skip
+               for change in changes)  # fmt: skip
 
 
 def _check(
@@ -88,9 +86,9 @@ def _refusal(step: Step, service: Service, what: str) -> UnsafeError:
     )
 
 
-def _selectors_after(step: Step) -> dict[tuple[str, str], Mapping[str, str]]:
+def _selectors_after(changes: Sequence[Change]) -> dict[tuple[str, str], Mapping[str, str]]:
     found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for change in step.changes:
+    for change in changes:
         if change.kind != "Service":
             continue
         tested = next(op.value for op in change.patch if op.op == "test" and op.path == "/spec/selector")
@@ -99,9 +97,9 @@ def _selectors_after(step: Step) -> dict[tuple[str, str], Mapping[str, str]]:
     return found
 
 
-def _labels_after(step: Step) -> dict[str, dict[str, str | None]]:
+def _labels_after(changes: Sequence[Change]) -> dict[str, dict[str, str | None]]:
     found: dict[str, dict[str, str | None]] = {}
-    for change in step.changes:
+    for change in changes:
         if change.kind != "Pod" or change.uid is None:
             continue
         found[change.uid] = {

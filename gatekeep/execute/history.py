@@ -9,7 +9,7 @@ from gatekeep.execute.resend import resending
 from gatekeep.model.errors import AlreadyExistsError, NotFoundError
 from gatekeep.model.objects import ConfigMap, ObjectRef
 from gatekeep.model.patches import Op, uid_guard
-from gatekeep.model.plan import GateTarget, Source
+from gatekeep.model.plan import Adopted, GateTarget, Hold, Source
 from gatekeep.model.policy import Gate, Position, TrafficGate
 from gatekeep.model.record import GateName, Record, Run, decode, encode, managed_labels, object_name, with_run
 
@@ -33,27 +33,36 @@ def is_current(target: GateTarget, record: Record | None) -> bool:
     if record is None:
         return False
     settled = not record.pending and record.wanted is None and bool(record.runs) and record.runs[0].outcome == DONE
-    return settled and record.policy == policy_of(target) and record.gate == _gate(target)
+    if not settled or record.holds or set(record.adopted) != set(target.adopted):
+        return False
+    return record.policy == policy_of(target) and record.gate == _gate(target)
 
 
 def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Record:
-    """Writes that ``run`` is under way. Until it ends, every gate that may stand on a Service stays remembered."""
+    """Writes that ``run`` is under way, before it writes anything else.
+
+    Until it is done, every gate that may stand on a Service stays remembered, and so do all workloads whose later pods
+    may carry the label, and all that may be held still. Of two holds on one workload the older one knows its strategy.
+    """
     gate = GateName(target.namespace, target.name)
     old, uid = read(cluster, gate)
     wanted = _gate(target)
     if target.action == "Retire":
         if old is None:
             raise NotFoundError("the record is gone", where=str(_ref(gate)))
-        record = old
+        record = msgspec.structs.replace(old, adopted=_adopted(old, target), holds=_holds(old, target))
     else:
         gates = {wanted: None} | ({old.gate: None} | dict.fromkeys(old.pending) if old else {})
         record = Record(
             policy=old.policy if old else policy_of(target),
             wanted=policy_of(target),
             source=_position(target, source),
+            repository=source.repository,
             gate=old.gate if old else wanted,
             pending=tuple(gate for gate in gates if not old or gate != old.gate) if old else (),
             kept=target.kept,
+            adopted=_adopted(old, target),
+            holds=_holds(old, target),
             runs=old.runs if old else (),
         )
     record = with_run(record, run)
@@ -68,7 +77,15 @@ def end(cluster: Cluster, target: GateTarget, run: Run, *, done: bool) -> None:
     if record is None:
         return
     if done:
-        record = msgspec.structs.replace(record, gate=_gate(target), pending=(), policy=policy_of(target), wanted=None)
+        record = msgspec.structs.replace(
+            record,
+            gate=_gate(target),
+            pending=(),
+            policy=policy_of(target),
+            wanted=None,
+            adopted=target.adopted,
+            holds=(),
+        )
     _write(cluster, gate, with_run(record, run), uid)
 
 
@@ -86,6 +103,14 @@ def forget(cluster: Cluster, target: GateTarget) -> None:
 def policy_of(target: GateTarget) -> TrafficGate:
     """The policy that the plan carries for the record."""
     return msgspec.convert(target.policy, TrafficGate)
+
+
+def _adopted(old: Record | None, target: GateTarget) -> tuple[Adopted, ...]:
+    return tuple(dict.fromkeys((*(old.adopted if old else ()), *target.adopted)))
+
+
+def _holds(old: Record | None, target: GateTarget) -> tuple[Hold, ...]:
+    return tuple({hold.uid: hold for hold in (*target.holds, *(old.holds if old else ()))}.values())
 
 
 def _position(target: GateTarget, source: Source) -> Position | None:

@@ -1,65 +1,79 @@
-"""Labelling steps: many pods in parallel, then a fresh list until nobody who should join is left out."""
+"""Labelling steps: many pods in parallel, then a fresh list until nobody whom the step is for is left out."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping, Sequence
 
-from gatekeep.execute.context import Context, ref_of
+from gatekeep.execute.context import REVISION, Context, ref_of
+from gatekeep.execute.floor import check_floor
+from gatekeep.execute.values import value_of, with_values
+from gatekeep.execute.writing import AGAIN_SECONDS, ATTEMPTS, write_all
 from gatekeep.model import patches
 from gatekeep.model.errors import NotFoundError, PatchRejectedError, RefusedError
-from gatekeep.model.events import StepProgress
 from gatekeep.model.matching import in_match
 from gatekeep.model.objects import ObjectRef, Pod
-from gatekeep.model.plan import Change, Step
+from gatekeep.model.patches import Op
+from gatekeep.model.plan import Change, Match, Step
 
 _ROUNDS = 10
-_TICK_SECONDS = 1.0
-_ATTEMPTS = 3
-_AGAIN_SECONDS = 0.1
+_FINISHED = ("Succeeded", "Failed")
 
 
 def label(context: Context, step: Step) -> None:
-    """Writes every change of ``step``, then whoever was born since and belongs to its ``match``."""
-    write_all(context, step, step.changes)
+    """Writes every change of ``step``, then whoever was born since and belongs to its ``match``.
+
+    Raises :class:`UnsafeError` when that would break a floor.
+    """
+    named = with_values(step.changes, context.bound)
+    check_floor(context, step, (*named, *_outstanding(context, step)) if _takes_off(step) else named)
+    write_all(context, step, named, _write)
     if step.match is not None:
         admit_newborn(context, step)
 
 
 def admit_newborn(context: Context, step: Step) -> bool:
-    """Lists again until no pod of the match lacks the label. True when any was found.
+    """Lists again until every pod of the match has the label as the step wants it. True when any was found.
 
-    Raises :class:`RefusedError` for a pod that this run labelled: another writer took that label off again.
+    Raises :class:`RefusedError` for a pod that this run wrote: another writer changed that label again.
     """
     found = False
     for _ in range(_ROUNDS):
-        newborn = _unlabelled(context, step)
+        newborn = _outstanding(context, step)
         if not newborn:
             return found
         found = True
+        if _takes_off(step):
+            check_floor(context, step, newborn)
         context.added.extend(change.name for change in newborn)
-        write_all(context, step, newborn)
+        write_all(context, step, newborn, _write)
     raise RefusedError(
         f"step {step.number}: pods are born faster than they can be labelled",
         hint="wait for the rollout to end, then apply again",
     )
 
 
-def _unlabelled(context: Context, step: Step) -> tuple[Change, ...]:
+def _takes_off(step: Step) -> bool:
+    return step.match is not None and step.match.gate is not None and step.match.gate.value is None
+
+
+def _outstanding(context: Context, step: Step) -> tuple[Change, ...]:
+    """Changes for the pods of the match, as they are now, that do not have the label as the step wants it."""
     match = step.match
     if match is None or match.gate is None:
         return ()
-    key, value = match.gate.key, match.gate.value
+    key, value = match.gate.key, value_of(match.gate.value, context.bound)
     required = dict(match.selector.match_labels) if match.selector else {}
+    if match.gate.old is not None:
+        required[key] = value_of(match.gate.old, context.bound)
     pods = context.list_pods(match.namespace, required)
     refuse_meddling(context, pods)
     return tuple(
         _change(pod, key, value)
         for pod in pods
         if pod.labels.get(key) != value
-        and pod.status.phase not in ("Succeeded", "Failed")
-        and in_match(match, pod.labels, context.owner_uids(pod) if _asks_owners(step) else frozenset())
+        and pod.status.phase not in _FINISHED
+        and pod.uid not in match.except_uids
+        and in_match(match, pod.labels, context.owner_uids(pod) if _asks_owners(match) else frozenset())
     )
 
 
@@ -76,12 +90,11 @@ def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:
                 )
 
 
-def _asks_owners(step: Step) -> bool:
-    match = step.match
-    return match is not None and (match.owner_uids is not None or bool(match.any_of) or bool(match.except_))
+def _asks_owners(match: Match) -> bool:
+    return match.owner_uids is not None or bool(match.any_of) or bool(match.except_)
 
 
-def _change(pod: Pod, key: str, value: str) -> Change:
+def _change(pod: Pod, key: str, value: str | None) -> Change:
     old = pod.labels.get(key)
     return Change(
         api_version="v1",
@@ -94,73 +107,9 @@ def _change(pod: Pod, key: str, value: str) -> Change:
     )
 
 
-def write_all(context: Context, step: Step, changes: Sequence[Change]) -> None:
-    """Sends all changes, at most ``workers`` at a time. The first surprise stops what has not been sent yet."""
-    if not changes:
-        return
-    if context.workers == 1 or len(changes) == 1:
-        for done, change in enumerate(changes, 1):
-            context.check()
-            _write(context, change)
-            context.listener(StepProgress(number=step.number, done=done, total=len(changes)))
-        return
-    _write_in_parallel(context, step, changes)
-
-
-def _write_in_parallel(context: Context, step: Step, changes: Sequence[Change]) -> None:
-    queue = _Queue(changes)
-    workers = min(context.workers, len(changes))
-    with ThreadPoolExecutor(workers) as pool:
-        pending: set[Future[None]] = {pool.submit(_drain, context, queue) for _ in range(workers)}
-        try:
-            while pending:
-                finished, pending = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                context.check()
-                context.listener(StepProgress(number=step.number, done=queue.done, total=len(changes)))
-        except BaseException:
-            queue.close()
-            raise
-
-
-class _Queue:
-    """Changes that several threads take from; closing it lets nobody take any more."""
-
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self._items: Iterator[Change] = iter(changes)
-        self._lock = threading.Lock()
-        self._closed = False
-        self.done = 0
-
-    def take(self) -> Change | None:
-        """The next change, or None when there is none left."""
-        with self._lock:
-            return None if self._closed else next(self._items, None)
-
-    def count(self) -> None:
-        """One more is written."""
-        with self._lock:
-            self.done += 1
-
-    def close(self) -> None:
-        """No more changes are given out."""
-        self._closed = True
-
-
-def _drain(context: Context, queue: _Queue) -> None:
-    while (change := queue.take()) is not None:
-        try:
-            _write(context, change)
-        except BaseException:
-            queue.close()
-            raise
-        queue.count()
-
-
 def _write(context: Context, change: Change) -> None:
     """One pod. One that is gone is skipped; one that is as wanted already needs nothing."""
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         try:
             context.send(lambda: context.cluster.patch(ref_of(change), change.patch))
         except NotFoundError:
@@ -170,7 +119,7 @@ def _write(context: Context, change: Change) -> None:
             rejected = error
             if _is_settled(context, change, error):
                 return
-            context.cluster.clock.sleep(_AGAIN_SECONDS)
+            context.cluster.clock.sleep(AGAIN_SECONDS)
         else:
             _remember(context, change)
             return
@@ -202,20 +151,23 @@ def _is_settled(context: Context, change: Change, error: PatchRejectedError) -> 
     if all(labels.get(key) == value for key, value in _wanted(change).items()):
         _remember(context, change)
         return True
-    problem = _broken_guard(change, labels)
-    if problem:
+    broken = _broken_guards(change.patch, labels)
+    if REVISION in broken and REVISION in _wanted(change):
+        context.remarks.append(f"{ref} is of revision {labels.get(REVISION)} by now: it is not marked")
+        return True
+    for key, expected in broken.items():
         raise RefusedError(
-            f"somebody else changed the pod since the plan was made: {problem}", where=str(ref),
-            hint="plan again, and look at who writes this label",
+            f"somebody else changed the pod since the plan was made: the label {key} is {labels.get(key)!r}, "
+            f"expected {expected!r}", where=str(ref), hint="plan again, and look at who writes this label",
         ) from error  # fmt: skip
     return False
 
 
-def _broken_guard(change: Change, labels: dict[str, str]) -> str:
-    """Empty when every label is as the patch expects it."""
-    for op in change.patch:
-        if op.op == "test" and op.path.startswith("/metadata/labels/"):
-            key = patches.tokens_of(op.path)[2]
-            if labels.get(key) != op.value:
-                return f"the label {key} is {labels.get(key)!r}, expected {op.value!r}"
-    return ""
+def _broken_guards(patch: Sequence[Op], labels: Mapping[str, str]) -> dict[str, object]:
+    """The labels that are not as the patch expects them, and what it expects."""
+    tests = {
+        patches.tokens_of(op.path)[2]: op.value
+        for op in patch
+        if op.op == "test" and op.path.startswith("/metadata/labels/")
+    }
+    return {key: expected for key, expected in tests.items() if labels.get(key) != expected}

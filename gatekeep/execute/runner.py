@@ -1,20 +1,21 @@
 """Carries out the steps of one plan, in order, and stops at the first surprise.
 
-Every write is guarded by its own ``test`` operations. Helper Services are removed, however the run ends.
+Every write is guarded by its own ``test`` operations. Helper Services are removed, however the run ends; a workload
+that is held still by then is named.
 """
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-from gatekeep.execute import barriers, labels, services
+from gatekeep.execute import admission, barriers, fields, labels, revisions, services, workloads
 from gatekeep.execute.barriers import WaitTimeoutError
 from gatekeep.execute.context import Context, StoppedError
-from gatekeep.execute.floor import check_floor
 from gatekeep.execute.resend import resending
 from gatekeep.model.errors import GatekeepError, IncompleteError, NotSettledError, SignalledError
-from gatekeep.model.events import StepFinished, StepStarted
+from gatekeep.model.events import Note, StepFinished, StepStarted
 from gatekeep.model.plan import Plan, Step
+from gatekeep.model.waits import AdmissionWait, DurationWait, FieldWait, RevisionWait
 
 
 def run(context: Context) -> None:
@@ -24,6 +25,7 @@ def run(context: Context) -> None:
     :class:`NotSettledError` (all is written, only the last wait was not met in time).
     """
     late: WaitTimeoutError | None = None
+    context.held.update(workloads.held_before(context.plan))
     for step in context.plan.steps:
         if late is not None and step.action != "Delete":
             continue
@@ -47,47 +49,85 @@ def _take(context: Context, step: Step) -> None:
     start = clock.monotonic()
     skipped, added = len(context.skipped), len(context.added)
     context.listener(StepStarted(step=step, total=len(context.plan.steps)))
-    _act(context, step)
+    missing = [name for name in step.requires if name not in context.bound]
+    if missing:
+        context.listener(Note(message=f"step {step.number} is left out: there is no {', '.join(missing)}"))
+    else:
+        _act(context, step)
+        context.tell()
     context.listener(
         StepFinished(
             number=step.number,
             seconds=clock.monotonic() - start,
             skipped=tuple(context.skipped[skipped:]),
             added=tuple(context.added[added:]),
+            left_out=bool(missing),
         )
     )
 
 
 def _act(context: Context, step: Step) -> None:
+    kinds = {change.kind for change in step.changes}
     match step.action:
         case "Wait":
-            resending(context.cluster.clock, lambda: barriers.wait_for(context, step))
+            resending(context.cluster.clock, lambda: _wait(context, step))
+        case "Create" if kinds <= set(admission.KINDS):
+            admission.create(context, step)
         case "Create":
             services.create(context, step)
         case "Delete":
             services.delete(context, step)
-        case "Patch" if step.changes and all(change.kind == "Service" for change in step.changes):
+        case "Patch" if kinds == {"Service"}:
             services.select(context, step)
+        case "Patch" if kinds and kinds <= set(workloads.KINDS):
+            workloads.change_workloads(context, step)
         case "Patch":
-            check_floor(context, step)
             labels.label(context, step)
 
 
+def _wait(context: Context, step: Step) -> None:
+    match step.wait:
+        case FieldWait():
+            fields.await_field(context, step, step.wait)
+        case RevisionWait():
+            revisions.await_revision(context, step, step.wait)
+        case AdmissionWait():
+            admission.await_admission(context, step, step.wait)
+        case DurationWait():
+            fields.await_duration(context, step.wait)
+        case _:
+            barriers.wait_for(context, step)
+
+
 def _writes_are_left(plan: Plan, step: Step) -> bool:
-    return any(later.changes and later.action != "Delete" for later in plan.steps if later.number > step.number)
+    """Removing a helper Service changes nothing for anybody; to go without a policy does."""
+    return any(
+        step.action != "Delete" or change.kind in admission.KINDS
+        for step in plan.steps[step.number :]
+        for change in step.changes
+    )
 
 
 def _stop(context: Context, step: Step, error: BaseException) -> NoReturn:
     """Removes the helpers and says what is done, what is left, and the way on and back."""
     services.remove_helpers(context)
+    context.tell()
     if not context.wrote:
         if isinstance(error, StoppedError):
             raise SignalledError(error.signal_number) from error
         raise error
     left = len(context.plan.steps) - step.number + 1
     done = f"stopped at step {step.number}, {left} of {len(context.plan.steps)} steps are left"
-    hint = "the state is safe as it is: run the same command again to go on"
+    hint = f"the state is safe as it is{_held(context)}: run the same command again to go on"
     raise IncompleteError(f"{done}: {_reason(error)}", hint=hint) from error
+
+
+def _held(context: Context) -> str:
+    """What the run leaves held still, and what that means."""
+    if not context.held:
+        return ""
+    names = ", ".join(f"{ref} is {words}" for ref, words in sorted(context.held.items()))
+    return f" ({names}: nothing restarts because of that, and no rollout of it runs until a run has gone on)"
 
 
 def _reason(error: BaseException) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeep.execute import barriers
-from gatekeep.execute.context import Context, last_label_step, ref_of, resolved
+from gatekeep.execute.context import Context, last_label_step, ref_of
 from gatekeep.execute.floor import check_floor
 from gatekeep.execute.labels import admit_newborn
+from gatekeep.execute.values import resolved
 from gatekeep.model.errors import (
     AlreadyExistsError,
     GatekeepError,
@@ -136,7 +137,7 @@ def _unanswered(context: Context, ref: ObjectRef) -> str:
 def select(context: Context, step: Step) -> None:
     """Switches selectors, behind a barrier that is repeated until nobody new is left out and the leader is the same."""
     _renew_barrier(context, step)
-    check_floor(context, step)
+    check_floor(context, step, step.changes)
     for change in step.changes:
         context.check()
         _select_one(context, change)

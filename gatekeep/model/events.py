@@ -38,12 +38,16 @@ class WaitProgress(_Event, frozen=True):
 
 
 class StepFinished(_Event, frozen=True):
-    """A step is done. ``skipped`` are named pods that were gone; ``added`` are pods born since the plan."""
+    """A step is done. ``skipped`` are named pods that were gone; ``added`` are pods born since the plan.
+
+    ``left_out``: nothing was done, because a value that the step requires was not found out.
+    """
 
     number: int
     seconds: float
     skipped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    left_out: bool = False
 
 
 class ReadyEndpoints(_Event, frozen=True):
