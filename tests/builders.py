@@ -124,7 +124,8 @@ class ClusterBuilder:
         self._need_node()
         revision = letters(f"DaemonSet/{self._namespace}/{name}", 10)
         count = len(self._nodes)
-        status: Object = dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled"), count)
+        scheduled = ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled")
+        status: Object = dict.fromkeys(scheduled, count)
         status |= dict.fromkeys(("numberReady", "numberAvailable"), count_ready(count, ready))
         status |= {"numberMisscheduled": 0, "observedGeneration": 1}
         spec = {**selection(labels, name, ports), "updateStrategy": {"type": "RollingUpdate"}}
@@ -150,6 +151,7 @@ class ClusterBuilder:
         """A StatefulSet and its pods NAME-0, NAME-1, …; arguments as for :meth:`deployment`."""
         revision = f"{name}-{letters(f'StatefulSet/{self._namespace}/{name}', 10)}"
         status = {**replica_status(replicas, ready), "currentRevision": revision, "updateRevision": revision}
+        status |= {"currentReplicas": replicas, "collisionCount": 0}
         spec = {"replicas": replicas, "serviceName": name, **selection(labels, name, ports)}
         self._add("StatefulSet", "apps/v1", name, {"spec": spec, "status": status}, labels=labels)
         owner = self._owner("StatefulSet", name)

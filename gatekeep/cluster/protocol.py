@@ -66,6 +66,9 @@ class Cluster(Protocol):
     def create(self, kind: str, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Creates an object and returns it. Raises :class:`AlreadyExistsError`."""
 
+    def dry_run_create(self, kind: str, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`create` would return, admission included; nothing is stored. Needs the permission to create."""
+
     def patch(self, ref: ObjectRef, patch: Patch) -> dict[str, Any]:
         """Applies a JSON Patch as field manager ``gatekeep``; returns the object, or at least its metadata.
 

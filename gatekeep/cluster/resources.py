@@ -30,9 +30,16 @@ RESOURCES: dict[str, Resource] = {
     "ReplicaSet": Resource("apps", "v1", "replicasets"),
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
     "StatefulSet": Resource("apps", "v1", "statefulsets"),
+    "Job": Resource("batch", "v1", "jobs"),
     "ControllerRevision": Resource("apps", "v1", "controllerrevisions"),
     "HorizontalPodAutoscaler": Resource("autoscaling", "v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets"),
     "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies"),
     "Lease": Resource("coordination.k8s.io", "v1", "leases"),
+    "MutatingAdmissionPolicy": Resource(
+        "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", namespaced=False
+    ),
+    "MutatingAdmissionPolicyBinding": Resource(
+        "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", namespaced=False
+    ),
 }

@@ -5,5 +5,6 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.contract.patch_cases", "tests.contract.object_cases", "tests.contract.slice_cases"
+    *(f"tests.contract.{name}_cases" for name in ("patch", "object", "slice", "workload", "rollout", "admission")),
+    "tests.contract.fleet",
 )

@@ -9,9 +9,16 @@ A case is a function of a :class:`Site`. To run the suite on another cluster, ma
 
 from __future__ import annotations
 
-from tests.contract import object_cases, patch_cases, slice_cases
+from tests.contract import admission_cases, object_cases, patch_cases, rollout_cases, slice_cases, workload_cases
 from tests.contract.site import Case, Site
 
-CASES: dict[str, Case] = {**patch_cases.CASES, **object_cases.CASES, **slice_cases.CASES}
+CASES: dict[str, Case] = {
+    **patch_cases.CASES,
+    **object_cases.CASES,
+    **slice_cases.CASES,
+    **workload_cases.CASES,
+    **rollout_cases.CASES,
+    **admission_cases.CASES,
+}
 
 __all__ = ["CASES", "Case", "Site"]

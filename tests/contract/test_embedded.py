@@ -15,12 +15,19 @@ from tests.contract.suite import CASES, Site
 NAMESPACE = "contract"
 
 
-@pytest.fixture(params=[(0.0, 0.0), (0.7, 0.0), (0.0, 0.7)], ids=["idle", "slow-pods", "slow-services"])
+LAGS: Mapping[str, Mapping[str, float]] = {
+    "idle": {},
+    "slow-pods": {"pod_lag": 0.7},
+    "slow-services": {"service_lag": 0.7},
+    "slow-workloads": {"workload_lag": 0.7},
+}
+
+
+@pytest.fixture(params=LAGS)
 def site(request: pytest.FixtureRequest) -> Site:
     """Three nodes, an empty namespace, and another one with pods that nobody may see in it."""
-    pods, services = request.param
     builder = cluster("other").nodes(3).service("rng", {"app": "rng"}).pods("other-1", labels={"app": "rng"})
-    target = builder.namespace(NAMESPACE).embedded(pod_lag=pods, service_lag=services)
+    target = builder.namespace(NAMESPACE).embedded(**LAGS[request.param])
     return Site(target, NAMESPACE, lambda name, status: write_status(target, name, status))
 
 

@@ -19,10 +19,14 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def claim(store: Store, pods: Informer, workload: Stored) -> list[Stored]:
-    """The active pods of ``workload`` as the controllers see them, after releasing and adopting."""
+    """The pods of ``workload`` as the controllers see them, Terminating ones too, after releasing and adopting."""
     owned: list[Stored] = []
     for pod in pods.list(workload.ref.namespace):
+        if is_terminal(pod.typed):
+            continue
         if not is_active(pod):
+            if pod.controller_uid == workload.uid:
+                owned.append(pod)
             continue
         owner = pod.controller_uid
         fits = matches(workload.typed.spec.selector, pod.labels) and _name_fits(workload, pod)

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from gatekeep.cluster.embedded.access import access_to, is_forbidden, refused
+from gatekeep.cluster.embedded.admission import Admission
 from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
+from gatekeep.cluster.embedded.controls import Controls
 from gatekeep.cluster.embedded.decoding import created, updated
 from gatekeep.cluster.embedded.defaults import service_addresses, with_defaults, with_kind
 from gatekeep.cluster.embedded.deletion import Deletion
@@ -23,9 +25,11 @@ from gatekeep.cluster.embedded.managed import TRACKED_KINDS, recorded
 from gatekeep.cluster.embedded.mirroring import MirroringController
 from gatekeep.cluster.embedded.observer import EmbeddedSliceWatch, Moment, SliceObserver
 from gatekeep.cluster.embedded.reading import read_snapshot
+from gatekeep.cluster.embedded.settling import settle
 from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
 from gatekeep.cluster.embedded.workloads import WorkloadControllers
 from gatekeep.cluster.protocol import FIELD_MANAGER
+from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.errors import AlreadyExistsError, GatekeepError, NotFoundError, PatchRejectedError
 from gatekeep.model.objects import ObjectRef, Pod
 from gatekeep.model.patches import Patch, apply
@@ -41,10 +45,11 @@ Change = Callable[[Object], None]
 class EmbeddedCluster:
     """A cluster in this process. Nothing happens in it but what the clock lets happen.
 
-    Delays are in virtual seconds: ``pod_lag`` and ``service_lag`` hold up the two watch streams into the controllers,
-    ``pod_start`` lies between scheduling and Ready, ``pod_grace`` between a pod's deletion and its end, and
-    ``write_latency`` is what each of the client's writes takes. The same ``seed`` gives the same uids, generated names
-    and order of slice writes. ``forbidden`` lists what the client's identity may not do.
+    Delays are in virtual seconds: ``pod_lag``, ``service_lag`` and ``workload_lag`` (workloads and their history, one
+    stream per kind) hold up the watch streams into the controllers, ``pod_start`` lies between scheduling and Ready,
+    ``pod_grace`` between a pod's deletion and its end, and ``write_latency`` is what each of the client's writes takes.
+    The same ``seed`` gives the same uids, generated names and order of slice writes. ``forbidden`` lists what the
+    client's identity may not do. Without ``mutating_admission`` such policies are not served, as before 1.36.
     """
 
     def __init__(
@@ -53,21 +58,25 @@ class EmbeddedCluster:
         *,
         pod_lag: float = 0.0,
         service_lag: float = 0.0,
+        workload_lag: float = 0.0,
         seed: int = 0,
         identity: ClusterIdentity = IDENTITY,
         forbidden: Collection[Access] = (),
         write_latency: float = 0.002,
         pod_start: float = 1.0,
         pod_grace: float = 0.0,
+        mutating_admission: bool = True,
     ) -> None:
         self.clock = VirtualClock()
         self.write_latency = write_latency
         self._identity = identity
         self._forbidden = tuple(forbidden)
+        self._mutating_admission = mutating_admission
         self._hooks = Hooks()
         self._addresses = service_addresses()
         self._store = Store(self.clock, random.Random(f"{seed}:names"))
         load(self._store, objects, self._addresses)
+        assumed = settle(self._store)
         self._pods = Informer("Pod", self._store, self.clock, pod_lag)
         self._services = Informer("Service", self._store, self.clock, service_lag)
         Kubelet(self._store, self.clock, pod_start)
@@ -78,7 +87,17 @@ class EmbeddedCluster:
         self._observer = SliceObserver(self._store, self.clock)
         GarbageCollector(self._store, self.clock, self._deletion.remove)
         MirroringController(self._store, self.clock, self._services)
-        WorkloadControllers(self._store, self.clock, self._pods, self._deletion.remove).start()
+        self._admission = Admission(self._store, self.clock)
+        self._controls = Controls(
+            self._store,
+            self.clock,
+            self._pods,
+            workload_lag,
+            remove=self._deletion.remove,
+            admit=self._admission.admit,
+            assumed=assumed,
+        )
+        WorkloadControllers(self._controls).start()
 
     @classmethod
     def from_list(cls, document: Mapping[str, Any], **options: Any) -> EmbeddedCluster:
@@ -126,13 +145,17 @@ class EmbeddedCluster:
         meta = body.get("metadata") or {}
         ref = ObjectRef(kind, namespace, meta.get("name") or f"{meta.get('generateName', '')}x")
         with self.clock.lock, self._write("create", ref):
-            if meta.get("name") and self._store.find(ref) is not None:
-                raise AlreadyExistsError("an object of that name exists already (HTTP 409)", where=str(ref))
-            metadata = {**clone(meta), **({"namespace": namespace} if namespace else {})}
-            data = with_defaults(
-                kind, created(ref, with_kind(kind, {**clone(body), "metadata": metadata})), self._addresses
-            )
+            data = self._to_create(ref, body, self._addresses)
             return _copy(self._store.create(kind, self._recorded({}, data, kind, manager)))
+
+    def dry_run_create(self, kind: str, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`create` would return, with nothing stored: admission has seen it. No write to the hooks."""
+        meta = body.get("metadata") or {}
+        ref = ObjectRef(kind, namespace, meta.get("name") or f"{meta.get('generateName', '')}x")
+        with self.clock.lock:
+            self._allow("create", kind, namespace)
+            data = self._to_create(ref, body, service_addresses())
+            return self._store.preview(kind, self._recorded({}, data, kind, FIELD_MANAGER))
 
     def patch(self, ref: ObjectRef, patch: Patch, *, manager: str = FIELD_MANAGER) -> dict[str, Any]:
         """Applies a JSON Patch as the API server does; a patch that changes nothing leaves the resourceVersion alone.
@@ -174,11 +197,12 @@ class EmbeddedCluster:
 
     # What only an embedded cluster has: faults, other writers, and hindsight
 
-    def lag(self, *, pods: float | None = None, services: float | None = None) -> None:
+    def lag(self, *, pods: float | None = None, services: float | None = None, workloads: float | None = None) -> None:
         """Delays the controllers' watch streams from now on, in seconds. Events on their way are not overtaken."""
         with self.clock.lock:
             self._pods.lag = self._pods.lag if pods is None else pods
             self._services.lag = self._services.lag if services is None else services
+            self._controls.lag = self._controls.lag if workloads is None else workloads
 
     def before_write(self, callback: WriteHook) -> None:
         """Calls ``callback(verb, ref, count)`` before each of the client's writes; raising there prevents the write."""
@@ -232,10 +256,21 @@ class EmbeddedCluster:
             finally:
                 self.clock.sleep(self.write_latency)
 
+    def _to_create(self, ref: ObjectRef, body: Mapping[str, Any], addresses: Iterator[str]) -> Object:
+        """The object as it would be stored but for what the store gives it."""
+        meta = body.get("metadata") or {}
+        if meta.get("name") and self._store.find(ref) is not None:
+            raise AlreadyExistsError("an object of that name exists already (HTTP 409)", where=str(ref))
+        metadata = {**clone(meta), **({"namespace": ref.namespace} if ref.namespace else {})}
+        new = created(ref, with_kind(ref.kind, {**clone(body), "metadata": metadata}))
+        return with_defaults(ref.kind, self._admission.admit(new) if ref.kind == "Pod" else new, addresses)
+
     def _allow(self, verb: str, kind: str, namespace: str) -> None:
         access = access_to(verb, kind, namespace)
         if not self.may(access):
             raise refused(access)
+        if kind in (POLICY, BINDING) and not self._mutating_admission:
+            raise NotFoundError(f"cannot {verb} {access.resource}: the server does not serve them (HTTP 404)")
 
     def _find(self, ref: ObjectRef) -> Stored:
         stored = self._store.find(ref)

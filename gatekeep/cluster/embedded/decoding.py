@@ -13,7 +13,10 @@ from typing import Any
 
 import msgspec
 
-from gatekeep.cluster.embedded.store import TYPES, WORKLOADS, Object, clone
+from gatekeep.cluster.embedded.admission import admission_problem
+from gatekeep.cluster.embedded.immutable import IMMUTABLE, immutable_problem
+from gatekeep.cluster.embedded.podmaker import GENERATION_ANNOTATION
+from gatekeep.cluster.embedded.store import COUNTED, TYPES, WORKLOADS, Object, clone
 from gatekeep.model.errors import GatekeepError, PatchRejectedError, RefusedError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.selectors import LabelSelector, key_problems, matches, selector_problems, value_problems
@@ -29,7 +32,7 @@ _PLAIN: Mapping[str, tuple[Path, ...]] = {
     "ConfigMap": (("data",),),
     **dict.fromkeys(WORKLOADS, ((*_TEMPLATE, "annotations"),)),
 }
-_WITH_STATUS = frozenset({"Pod", "Service", "Node", *WORKLOADS})
+_WITH_STATUS = frozenset({"Pod", "Service", "Node", "Job", *WORKLOADS})
 _IMMUTABLE = ("uid", "creationTimestamp")
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -45,8 +48,12 @@ def decoded(ref: ObjectRef, data: Any) -> Object:
         _decode_map(ref, data, found, path)
     if fields:
         found["metadata"]["managedFields"] = fields
+    if ref.kind == "Deployment" and _at(found, ("spec", "paused")) is False:
+        del found["spec"]["paused"]  # omitempty: false is not written
     _check_types(ref, found)
     _check_labels(ref, found)
+    if problem := admission_problem(ref.kind, found):
+        raise _invalid(ref, "spec", problem)
     return found
 
 
@@ -83,9 +90,22 @@ def updated(ref: ObjectRef, old: Object, data: Any, *, status: bool = False) -> 
         _keep(new["metadata"], old["metadata"], key)
     if ref.kind in _WITH_STATUS and not status:
         _keep(new, old, "status")
-    if ref.kind in WORKLOADS and new.get("spec") != old.get("spec"):
+    if ref.kind in COUNTED and new.get("spec") != old.get("spec"):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+    if ref.kind == "DaemonSet":
+        _count_templates(old, new)
     return new
+
+
+def _count_templates(old: Mapping[str, Any], new: Object) -> None:
+    """The number of a DaemonSet's template is the server's own; a client cannot write it.
+
+    https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/apps/daemonset/strategy.go (PrepareForUpdate)
+    """
+    found = (old["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION, "1")
+    if found.isdigit() and _at(old, ("spec", "template")) != _at(new, ("spec", "template")):
+        found = str(int(found) + 1)
+    new["metadata"]["annotations"] = {**(new["metadata"].get("annotations") or {}), GENERATION_ANNOTATION: found}
 
 
 def _keep(new: Object, old: Mapping[str, Any], key: str) -> None:
@@ -136,7 +156,8 @@ def _check_types(ref: ObjectRef, data: Object) -> None:
     if ref.kind not in TYPES:
         return
     try:
-        msgspec.convert(data, TYPES[ref.kind])
+        # With generateName the name comes later.
+        msgspec.convert({**data, "metadata": {"name": ref.name, **data["metadata"]}}, TYPES[ref.kind])
     except msgspec.ValidationError as error:
         raise _invalid(ref, "", str(error)) from error
 
@@ -174,7 +195,7 @@ def _check_immutable(ref: ObjectRef, old: Object, new: Object) -> None:
             )
     for key in _IMMUTABLE:
         if new["metadata"].get(key) != old["metadata"].get(key):
-            raise _invalid(ref, f"metadata.{key}", f"Invalid value: {new['metadata'].get(key)!r}: field is immutable")
+            raise _invalid(ref, f"metadata.{key}", f"Invalid value: {new['metadata'].get(key)!r}: {IMMUTABLE}")
     version = new["metadata"].get("resourceVersion")
     if version not in (None, "", old["metadata"]["resourceVersion"]):
         raise PatchRejectedError(
@@ -182,15 +203,8 @@ def _check_immutable(ref: ObjectRef, old: Object, new: Object) -> None:
             where=str(ref),
             hint="read it again, and guard the field that matters instead of the resourceVersion",
         )
-    if ref.kind in WORKLOADS and _at(new, ("spec", "selector")) != _at(old, ("spec", "selector")):
-        raise _invalid(ref, "spec.selector", "field is immutable")
-    if ref.kind == "Pod" and _without_images(new.get("spec")) != _without_images(old.get("spec")):
-        raise _invalid(ref, "spec", "Forbidden: pod updates may not change fields other than the containers' images")
-
-
-def _without_images(spec: Any) -> Any:
-    containers = [{**item, "image": ""} for item in (spec or {}).get("containers") or ()]
-    return {**_pruned(spec or {}), "containers": _pruned(containers)}
+    if problem := immutable_problem(ref.kind, _pruned(old), _pruned(new)):
+        raise _invalid(ref, *problem)
 
 
 def _invalid(ref: ObjectRef, path: str, problem: str) -> PatchRejectedError:

@@ -1,15 +1,35 @@
 """What the API server fills in when an object is created.
 
-https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go and, for cluster IPs,
+https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go,
+https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/apps/v1/defaults.go and, for cluster IPs,
 https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/service/storage/alloc.go.
+Pod templates are left as they are: only gates and revisions are looked at here, and both go by what is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from gatekeep.cluster.embedded.store import WORKLOADS, Object
+from gatekeep.cluster.embedded.podmaker import GENERATION_ANNOTATION
+from gatekeep.cluster.embedded.store import WORKLOADS, Object, clone
 from gatekeep.cluster.resources import RESOURCES
+
+_WORKLOAD_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Deployment": {
+        "replicas": 1,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+    },
+    "ReplicaSet": {"replicas": 1},
+    "DaemonSet": {
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    },
+    "StatefulSet": {
+        "replicas": 1,
+        "podManagementPolicy": "OrderedReady",
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+    },
+}
 
 
 def service_addresses() -> Iterator[str]:
@@ -29,11 +49,21 @@ def with_defaults(kind: str, data: Object, addresses: Iterator[str]) -> Object:
     data = with_kind(kind, data)
     if kind == "Service":
         return {**data, "spec": _service_spec(data.get("spec") or {}, addresses)}
-    if kind in WORKLOADS and kind != "DaemonSet":
-        return {**data, "spec": {"replicas": 1, **(data.get("spec") or {})}}
+    if kind in WORKLOADS:
+        return _workload(kind, data)
     if kind == "Pod" and not (data.get("status") or {}).get("phase"):
         return {**data, "status": {**(data.get("status") or {}), "phase": "Pending"}}
     return data
+
+
+def _workload(kind: str, data: Object) -> Object:
+    spec = data.get("spec") or {}
+    missing = {key: clone(value) for key, value in _WORKLOAD_DEFAULTS[kind].items() if key not in spec}
+    data = {**data, "spec": {**spec, **missing}}
+    if kind != "DaemonSet":
+        return data
+    annotations = {GENERATION_ANNOTATION: "1", **(data["metadata"].get("annotations") or {})}
+    return {**data, "metadata": {**data["metadata"], "annotations": annotations}}
 
 
 def _service_spec(spec: Object, addresses: Iterator[str]) -> Object:

@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gatekeep.cluster.embedded.claims import owner_reference
-from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
+from gatekeep.cluster.embedded.store import Object, Stored, clone
+from gatekeep.cluster.embedded.templates import template_labels
 
 REVISION_HASH = "controller-revision-hash"
 TEMPLATE_GENERATION = "pod-template-generation"
 GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
+POD_NAME = "statefulset.kubernetes.io/pod-name"
+POD_INDEX = "apps.kubernetes.io/pod-index"
 
 
-def pod_of(store: Store, workload: Stored, *, name: str = "", node: str = "") -> Object:
+def pod_of(
+    workload: Stored, template: Mapping[str, Any], added: Mapping[str, str], *, name: str = "", node: str = ""
+) -> Object:
     """A new pod of ``workload``; without ``name`` one is generated, without ``node`` the scheduler chooses."""
-    template = clone(workload.data["spec"].get("template") or {})
-    found = template.get("metadata") or {}
-    labels = {**(found.get("labels") or {}), **_added_labels(store, workload, name)}
+    found = clone(template)
+    labels = {**template_labels(found), **added}
+    annotations = (found.get("metadata") or {}).get("annotations")
     metadata: Object = {
         **({"name": name} if name else {"generateName": f"{workload.ref.name}-"}),
         "namespace": workload.ref.namespace,
         "ownerReferences": [owner_reference(workload)],
         **({"labels": labels} if labels else {}),
-        **({"annotations": found["annotations"]} if found.get("annotations") else {}),
+        **({"annotations": annotations} if annotations else {}),
     }
-    spec: Object = {"containers": [], **(template.get("spec") or {})}
+    spec: Object = {"containers": [], **(found.get("spec") or {})}
     if node:
         spec["nodeName"] = node
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
 
 
-def _added_labels(store: Store, workload: Stored, name: str) -> dict[str, str]:
-    if workload.kind == "DaemonSet":
-        generation = (workload.meta.get("annotations") or {}).get(GENERATION_ANNOTATION)
-        return {**_revision(store, workload), **({TEMPLATE_GENERATION: generation} if generation else {})}
-    if workload.kind == "StatefulSet":
-        ordinal = name.rpartition("-")[2]
-        return {
-            **_revision(store, workload),
-            "statefulset.kubernetes.io/pod-name": name,
-            "apps.kubernetes.io/pod-index": ordinal,
-        }
-    return {}
+def daemon_labels(daemon_set: Stored, revision: str) -> dict[str, str]:
+    """What a DaemonSet adds to its pods' labels."""
+    generation = (daemon_set.meta.get("annotations") or {}).get(GENERATION_ANNOTATION)
+    return {REVISION_HASH: revision, **({TEMPLATE_GENERATION: generation} if generation else {})}
 
 
-def _revision(store: Store, workload: Stored) -> dict[str, str]:
-    """The current revision's hash: of the newest ControllerRevision, or as a sibling pod has it."""
-    namespace = workload.ref.namespace
-    revisions = [item for item in store.list("ControllerRevision", namespace) if item.controller_uid == workload.uid]
-    if revisions:
-        newest = max(revisions, key=lambda item: int(item.data.get("revision", 0)))
-        value = newest.ref.name if workload.kind == "StatefulSet" else newest.labels.get(REVISION_HASH)
-    else:
-        value = (workload.data.get("status") or {}).get("updateRevision")
-    if value is None:
-        siblings = (pod for pod in store.list("Pod", namespace) if pod.controller_uid == workload.uid)
-        value = next((pod.labels[REVISION_HASH] for pod in siblings if REVISION_HASH in pod.labels), None)
-    return {REVISION_HASH: str(value)} if value else {}
+def ordinal_labels(name: str, revision: str) -> dict[str, str]:
+    """What a StatefulSet adds to the labels of its pod ``name``."""
+    return {REVISION_HASH: revision, POD_NAME: name, POD_INDEX: name.rpartition("-")[2]}

@@ -18,6 +18,8 @@ GENERATED = "bcdfghjklmnpqrstvwxz2456789"
 """The letters of generated names: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/rand/rand.go"""
 
 WORKLOADS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
+COUNTED = (*WORKLOADS, "Job", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+"""Kinds whose ``metadata.generation`` counts changes of their spec."""
 TYPES: Mapping[str, type[Any]] = {
     "Pod": Pod,
     "Service": Service,
@@ -109,14 +111,23 @@ class Store:
 
     def create(self, kind: str, data: Object) -> Stored:
         """Stores a new object, with the metadata that the server gives it where there is none yet."""
-        meta: Object = data["metadata"]
+        self._complete(kind, data["metadata"])
+        return self._put(kind, data, None)
+
+    def preview(self, kind: str, data: Object) -> Object:
+        """The new object as :meth:`create` would store it, but for the resourceVersion; asking changes nothing."""
+        state = self._rng.getstate()
+        self._complete(kind, data["metadata"])
+        self._rng.setstate(state)
+        return data
+
+    def _complete(self, kind: str, meta: Object) -> None:
         if not meta.get("name"):
             meta["name"] = self._generated(kind, meta.get("namespace", ""), meta.pop("generateName"))
         meta.setdefault("uid", self.new_uid())
         meta.setdefault("creationTimestamp", timestamp(self._clock.now()))
-        if kind in (*WORKLOADS, "Pod"):
+        if kind in (*COUNTED, "Pod"):
             meta.setdefault("generation", 1)
-        return self._put(kind, data, None)
 
     def update(self, old: Stored, data: Object) -> Stored:
         """Stores a new version; an equal one changes nothing, not even the resourceVersion."""

@@ -34,6 +34,7 @@ _ESCAPES = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _AS_MANAGER = query(fieldManager=FIELD_MANAGER)
 _AS_MANAGER_STRICT = query(fieldManager=FIELD_MANAGER, fieldValidation="Strict")
+_DRY_RUN = query(dryRun="All", fieldManager=FIELD_MANAGER, fieldValidation="Strict")
 
 
 def connect(options: KubeOptions, *, rng: random.Random | None = None) -> KubeCluster:
@@ -122,11 +123,11 @@ class KubeCluster:
 
         Raises :class:`AlreadyExistsError`, also when a first try was cut off after it had been carried out.
         """
-        resource = resource_of(kind)
-        name = str(body.get("metadata", {}).get("name", ""))
-        request = Request("create", resource.plural, namespace, name, resource.namespaced)
-        path = collection(resource, namespace) + _AS_MANAGER_STRICT
-        return self._object(request, self._caller.call("POST", path, request, body=msgspec.json.encode(body)))
+        return self._post(kind, namespace, body, _AS_MANAGER_STRICT)
+
+    def dry_run_create(self, kind: str, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`create` would return, admission included; nothing is stored."""
+        return self._post(kind, namespace, body, _DRY_RUN)
 
     def patch(self, ref: ObjectRef, patch: Patch) -> dict[str, Any]:
         """Applies a JSON Patch as field manager ``gatekeep``; returns the object, of a pod only its metadata.
@@ -176,6 +177,13 @@ class KubeCluster:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         answer = self._object(request, self._caller.call("POST", path, request, body=msgspec.json.encode(review)))
         return bool(answer.get("status", {}).get("allowed", False))
+
+    def _post(self, kind: str, namespace: str, body: Mapping[str, Any], parameters: str) -> dict[str, Any]:
+        resource = resource_of(kind)
+        name = str(body.get("metadata", {}).get("name", ""))
+        request = Request("create", resource.plural, namespace, name, resource.namespaced)
+        path = collection(resource, namespace) + parameters
+        return self._object(request, self._caller.call("POST", path, request, body=msgspec.json.encode(body)))
 
     def _identify(self) -> tuple[ClusterIdentity, frozenset[str]]:
         """The identity, and what of it may not be read: ``namespaces``, ``version``."""
