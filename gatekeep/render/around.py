@@ -62,6 +62,8 @@ def around_text(plan: Plan, style: Style, retire: Retire = plain_retire, *, prov
         rows.append(
             ("waits", f"{limit}; if one is not met, apply stops, removes its helper Services and says how to go on")
         )
+    if holds := _holds(plan):
+        rows.append(("holds still", f"{holds}, for a moment: nothing restarts, and no rollout of theirs begins"))
     if any(set(service.before) - set(service.after) for service in plan.services):
         rows.append(("leaving pods", "keep their established connections; no new one reaches them"))
     back = way_back(plan, retire)
@@ -70,6 +72,11 @@ def around_text(plan: Plan, style: Style, retire: Retire = plain_retire, *, prov
     lines = table([(Cell(name, "dim"), Cell(style.text(text))) for name, text in rows if text], style)
     start = " " * (4 + max(len(name) for name, _ in rows))
     return [*lines, *(start + style.text(line) for line in (*back.commands, back.words) if line)]
+
+
+def _holds(plan: Plan) -> str:
+    names = [f"{hold.kind} {gate.namespace}/{hold.name}" for gate in plan.gates for hold in gate.holds]
+    return some(list(dict.fromkeys(names)), _SHOWN)
 
 
 def _words(text: str, gates: Sequence[GateTarget]) -> str:

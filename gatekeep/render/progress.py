@@ -16,7 +16,7 @@ from gatekeep.model.events import (
     WaitProgress,
 )
 from gatekeep.model.plan import Step
-from gatekeep.model.waits import ExistsWait
+from gatekeep.model.waits import AdmissionWait, EndpointsWait, ExistsWait, FieldWait, Wait
 from gatekeep.render.layout import counted, seconds, some
 from gatekeep.render.style import Style, columns
 from gatekeep.render.words import lines_of
@@ -26,6 +26,8 @@ CALM = (1.0, 5.0, 15.0, 30.0, 60.0)
 """Where lines stay, as in a CI log, a step is told of after so many seconds, and then each minute; or on news."""
 MINUTE = 60.0
 MARKER = "waiting for an EndpointSlice"
+CONTROLLER = "waiting for its controller"
+POLICY = "waiting for the policy to take effect"
 CLEAR = "\r\x1b[2K"
 
 
@@ -45,7 +47,7 @@ class Progress:
         self._last = 0.0
         self._due = 0.0
         self._seen = ""
-        self._marker = False
+        self._waiting = ""
         self._ready: dict[str, int] = {}
         self._told: dict[str, int] = {}
         self._shown = False
@@ -67,8 +69,7 @@ class Progress:
             case StepProgress(done=done, total=total):
                 self._update(f"{done:,} of {total:,} written")
             case WaitProgress(seen=seen, expected=expected, seconds=passed):
-                waiting = self._marker or not (seen or expected)
-                self._update(MARKER if waiting else _seen(seen, expected), passed, news=True)
+                self._update(self._waiting or _seen(seen, expected), passed, news=True)
             case StepFinished():
                 self._finish(event)
             case ReadyEndpoints(namespace=namespace, service=service, ready=ready):
@@ -84,7 +85,7 @@ class Progress:
 
     def _start(self, step: Step, total: int) -> None:
         self._number, self._what = f"[{step.number:>{len(str(total))}}/{total}]", self._words(step)
-        self._marker = isinstance(step.wait, ExistsWait)
+        self._waiting = _waiting(step.wait)
         self._started = self._last = self._clock()
         self._due, self._seen = CALM[0], ""
         if self._in_place:
@@ -112,6 +113,9 @@ class Progress:
     def _finish(self, event: StepFinished) -> None:
         news = [f"{name} {ready:,} ready" for name, ready in self._ready.items() if self._told.get(name) != ready]
         self._told.update(self._ready)
+        if event.left_out:
+            self._line(f"{self._headline('·', '')}{self._what}  {self._style.text('left out')}")
+            return
         head = self._headline("✔", seconds(float(event.seconds)))
         self._line(self._painted(f"{head}{self._what}  {self._style.text(', '.join(news))}".rstrip()))
         for words, names in (("gone, skipped", event.skipped), ("born since the plan, done too", event.added)):
@@ -157,8 +161,25 @@ class Progress:
             return
 
 
+def _waiting(wait: Wait | None) -> str:
+    """What is said of a wait that counts nothing; empty for one that counts pods."""
+    match wait:
+        case ExistsWait():
+            return MARKER
+        case EndpointsWait() | None:
+            return ""
+        case AdmissionWait():
+            return POLICY
+        case FieldWait(equals={"$field": _}):
+            return ""
+        case _:
+            return CONTROLLER
+
+
 def _seen(seen: int, expected: int) -> str:
     """``4 of 6 pods seen``; where pods are to go, both numbers."""
+    if not (seen or expected):
+        return MARKER
     return f"{seen:,} of {expected:,} pods seen" if seen <= expected else f"{seen:,} pods seen, expected {expected:,}"
 
 

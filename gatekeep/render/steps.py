@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gatekeep.model.plan import Step
 from gatekeep.render.layout import Cell, column_widths, counted, table, table_rows, wrap
 from gatekeep.render.style import Style
-from gatekeep.render.words import lines_of, match_words, totals
+from gatekeep.render.words import Line, alike, lines_of, match_words, together, totals
 
 LEGEND = "+ adds   - removes   ~ changes   ? waits until the cluster shows it"
 PHASES = "phase: begins when the one before it is done, its waits included"
@@ -24,7 +24,7 @@ def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
         return [f"{title}  none"]
     number = f"{len(steps):,} in {counted(len({step.phase for step in steps}), 'phase')}"
     title += "  " + style.paint(": ".join(part for part in (number, totals(steps)) if part), "dim")
-    rows = [(step, cells) for step in steps for cells in _cells(step, style)]
+    rows = [(group[0], cells) for group in _groups(steps) for cells in _cells(group, style)]
     heads = tuple(Cell(text, "dim") for text in HEAD)
     cells = [heads, *(row for _, row in rows)]
     beside = style.width - 2 - sum(width + 2 for width in column_widths(cells))
@@ -32,11 +32,28 @@ def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
     return [title, *body, *("  " + style.paint(line, "dim") for line in (LEGEND, PHASES))]
 
 
-def _cells(step: Step, style: Style) -> list[tuple[Cell, ...]]:
+def _groups(steps: Sequence[Step]) -> list[list[Step]]:
+    """Waits that follow each other and are alike share a row."""
+    groups: list[list[Step]] = []
+    for step in steps:
+        if groups and alike(groups[-1][0], step):
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return groups
+
+
+def _lines(group: Sequence[Step]) -> list[Line]:
+    return lines_of(group[0]) if len(group) == 1 else [together(group)]
+
+
+def _cells(group: Sequence[Step], style: Style) -> list[tuple[Cell, ...]]:
     """One row for each kind of change in the step; number and phase only on the first."""
     rows: list[tuple[Cell, ...]] = []
-    for at, line in enumerate(lines_of(step)):
-        number, phase = (f"{step.number:>2}", f"{step.phase:>5}") if at == 0 else ("", "")
+    step, last = group[0], group[-1]
+    numbers = f"{step.number:>2}" if last is step else f"{step.number:>2}-{last.number}"
+    for at, line in enumerate(_lines(group)):
+        number, phase = (numbers, f"{step.phase:>5}") if at == 0 else ("", "")
         look = LOOKS[line.symbol]
         rows.append(
             (
@@ -79,5 +96,7 @@ def _lasts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
 def _why(step: Step, style: Style) -> str:
     if step.match is None:
         return style.text(step.reason)
+    if any(change.kind != "Pod" for change in step.changes):
+        return style.text(f"{step.reason}, and ReplicaSets made until then")
     born = ", and those born until then" if step.changes else ""
     return style.text(f"{step.reason}{born} ({match_words(step.match)})")

@@ -1,7 +1,7 @@
 """A plan as ``kubectl diff`` shows changes: a file LIVE and a file MERGED for each object, with the fields it writes.
 
 Strings are always double-quoted, so that no reader takes ``"yes"`` for a boolean. Objects that the plan creates and
-deletes again, as shadow Services, do not appear.
+deletes again, as shadow Services, do not appear, nor does what it takes back, as a pause.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from gatekeep.model.objects import ObjectRef
-from gatekeep.model.patches import Patch, apply
+from gatekeep.model.objects import ObjectRef, Workload
+from gatekeep.model.patches import Op, Patch, apply
 from gatekeep.model.plan import Change, Plan
 from gatekeep.model.snapshot import Snapshot
 
@@ -80,7 +80,19 @@ def _live_views(snapshot: Snapshot, wanted: frozenset[ObjectRef]) -> dict[Object
         if service.ref in wanted:
             selector = None if service.spec.selector is None else dict(service.spec.selector)
             views[service.ref] = {"metadata": {"uid": service.metadata.uid}, "spec": {"selector": selector}}
+    for workload in snapshot.workloads:
+        if workload.ref in wanted:
+            views[workload.ref] = _workload(workload)
     return views
+
+
+def _workload(item: Workload) -> dict[str, Any]:
+    spec: dict[str, Any] = {"template": {"metadata": {"labels": dict(item.spec.template.metadata.labels)}}}
+    if item.spec.paused:
+        spec["paused"] = True
+    if item.spec.update_strategy is not None:
+        spec["updateStrategy"] = item.spec.update_strategy
+    return {"metadata": {"uid": item.uid}, "spec": spec}
 
 
 def _merged(live: dict[str, Any] | None, actions: Sequence[tuple[str, Change]]) -> dict[str, Any] | None:
@@ -97,15 +109,21 @@ def _merged(live: dict[str, Any] | None, actions: Sequence[tuple[str, Change]]) 
 
 
 def _unbound(patch: Patch) -> Patch:
-    """Without the guards on the uid: a bound one is known only once the step that sees it has run."""
-    return tuple(op for op in patch if op.path != "/metadata/uid")
+    """Without the guards on the uid: a bound one is known only once the step that sees it has run. So are values."""
+    return tuple(_spoken(op) for op in patch if op.path != "/metadata/uid")
+
+
+def _spoken(op: Op) -> Op:
+    if isinstance(op.value, Mapping) and "$bound" in op.value:
+        return Op(op.op, op.path, f"(known when applied: {op.value['$bound']})")
+    return op
 
 
 def _document(view: Mapping[str, Any] | None, change: Change) -> str:
     if view is None:
         return ""
     metadata = {key: value for key, value in view.get("metadata", {}).items() if key != "uid"}
-    metadata |= {"name": change.name, "namespace": change.namespace}
+    metadata |= {"name": change.name, **({"namespace": change.namespace} if change.namespace else {})}
     return to_yaml({**view, "apiVersion": change.api_version, "kind": change.kind, "metadata": metadata})
 
 

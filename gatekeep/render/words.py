@@ -12,7 +12,8 @@ import msgspec
 from gatekeep.model.patches import Op, tokens_of
 from gatekeep.model.plan import Change, Match, Step
 from gatekeep.model.selectors import LabelSelector, Requirement
-from gatekeep.model.waits import EndpointsWait, Wait
+from gatekeep.model.waits import Bound, EndpointsWait, ExistsWait, FieldWait, Wait
+from gatekeep.render import workloads
 from gatekeep.render.layout import counted
 
 LABELS = ("metadata", "labels")
@@ -24,7 +25,7 @@ PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
 
 
 class Line(NamedTuple):
-    """One row of the steps table: a symbol, the objects, and what happens to them."""
+    """One row: a symbol, the objects, and what happens to them."""
 
     symbol: str
     objects: str
@@ -35,6 +36,8 @@ def lines_of(step: Step) -> list[Line]:
     """What the step does; objects that get the same change share a row."""
     if step.wait is not None:
         return [Line("?", *wait_words(step.wait))]
+    if workloads.is_mark(step):
+        return [_mark(step)]
     groups: dict[tuple[str, str, str, str], list[Change]] = {}
     for change in step.changes:
         symbol, words = change_words(step, change)
@@ -46,15 +49,45 @@ def lines_of(step: Step) -> list[Line]:
 def _later(step: Step) -> Line:
     """A step that nobody needs now: it is for the pods that are born before it runs."""
     gate = step.match.gate if step.match is not None else None
-    return Line("+", LATER, f"+ {gate.key}={gate.value}" if gate else "label them")
+    if gate is None or isinstance(gate.value, Bound):
+        return Line("+", LATER, "label them")
+    return Line("-", LATER, f"- {gate.key}") if gate.value is None else Line("+", LATER, f"+ {gate.key}={gate.value}")
+
+
+def _mark(step: Step) -> Line:
+    namespace = step.match.namespace if step.match is not None else ""
+    owner = workloads.marked(step, namespace) or namespace
+    return Line("~", f"{counted(len(step.changes), 'pod')} of {owner}", workloads.MARK)
 
 
 def wait_words(wait: Wait) -> tuple[str, str]:
-    """The Service that is waited for, and the condition."""
-    service = f"Service {wait.namespace}/{wait.service}"
-    if isinstance(wait, EndpointsWait):
-        return service, f"slices hold ready members ({f'{len(wait.pods):,}' if wait.pods else 'none'} when planned)"
-    return service, "has an EndpointSlice"
+    """What is looked at, and the condition."""
+    match wait:
+        case EndpointsWait():
+            held = f"{len(wait.pods):,}" if wait.pods else "none"
+            return f"Service {wait.namespace}/{wait.service}", f"slices hold ready members ({held} when planned)"
+        case ExistsWait():
+            return f"Service {wait.namespace}/{wait.service}", "has an EndpointSlice"
+        case _:
+            return workloads.condition_words(wait)
+
+
+def alike(first: Step, second: Step) -> bool:
+    """Two waits that differ in the object's name alone: one row says both."""
+    one, other = first.wait, second.wait
+    if not isinstance(one, FieldWait) or not isinstance(other, FieldWait):
+        return False
+    same = (one.object.kind, one.object.namespace, wait_words(one)[1], first.phase, first.reason, first.policy)
+    return same == (
+        other.object.kind, other.object.namespace, wait_words(other)[1], second.phase, second.reason, second.policy
+    )  # fmt: skip
+
+
+def together(steps: Sequence[Step]) -> Line:
+    """The row of several waits that are alike."""
+    wait = steps[0].wait
+    assert isinstance(wait, FieldWait)
+    return Line("?", f"{counted(len(steps), wait.object.kind)} of {wait.object.namespace}", wait_words(wait)[1])
 
 
 def change_words(step: Step, change: Change) -> tuple[str, str]:
@@ -63,6 +96,8 @@ def change_words(step: Step, change: Change) -> tuple[str, str]:
         return "+", _creation(change)
     if step.action == "Delete":
         return "-", "delete"
+    if change.kind in workloads.KINDS:
+        return "~", workloads.edit_words(change.patch)
     edits = [_edit(op, change.patch) for op in change.patch if op.op != "test" and not _in_selector(op)]
     selector = _selector_edit(change.patch)
     symbols = {symbol for symbol, _ in edits} | ({"~"} if selector else set())
@@ -172,7 +207,14 @@ def _value(value: Any) -> str:
 
 
 def totals(steps: Sequence[Step]) -> str:
-    """``6 label edits, 1 selector edit``: what is written to objects that were there before."""
-    patched = Counter(change.kind for step in steps if step.action == "Patch" for change in step.changes)
-    spoken = {"Pod": "label edit", "Service": "selector edit"}
-    return ", ".join(counted(number, spoken.get(kind, f"edit of {kind}")) for kind, number in patched.items())
+    """``6 label edits, 1 template edit, 1 selector edit``: what is written to objects that were there before."""
+    changes = [change for step in steps if step.action == "Patch" for change in step.changes]
+    patched = Counter(spoken for change in changes if (spoken := _spoken(change)))
+    return ", ".join(counted(number, spoken) for spoken, number in patched.items())
+
+
+def _spoken(change: Change) -> str:
+    """What kind of edit it is; empty for one that holds a workload still, or lets it go, and is taken back."""
+    if change.kind in workloads.KINDS:
+        return "template edit" if workloads.writes_template(change.patch) else ""
+    return {"Pod": "label edit", "Service": "selector edit"}.get(change.kind, f"edit of {change.kind}")
