@@ -16,6 +16,7 @@ from gatekeep.model.plan import Plan, Step
 from gatekeep.model.policy import Gate, LocatedPolicy, Position, TrafficGate
 from gatekeep.model.record import GateName, Record, Run, encode, object_name
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
+from gatekeep.model.waits import ServiceWait
 from gatekeep.operations.plan import plan_gates, plan_retirement
 from gatekeep.proof.verify import final_snapshot
 from tests.builders import ClusterBuilder
@@ -55,9 +56,15 @@ def gate(
     label: Mapping[str, str] | None = ACTIVE,
     min_ready: int | str = 1,
     namespace: str = NAMESPACE,
+    **fields: Any,
 ) -> TrafficGate:
-    """A policy with strategy pool; ``label`` None leaves the gate to its default."""
+    """A policy with strategy pool; ``label`` None leaves the gate to its default.
+
+    Templates stay as they are, so that a plan has only the steps that move pods and selectors; ``adopt="Template"``,
+    among the ``fields`` of the spec, says otherwise.
+    """
     spec: dict[str, Any] = {"services": list(services), "rotation": {"pool": dict(pool or {})}}
+    spec |= {"adopt": "Reconcile", **fields}
     spec["floor"] = {"minReady": min_ready}
     if label is not None:
         spec["gate"] = dict(label)
@@ -136,8 +143,10 @@ def words(found: Plan) -> list[str]:
 
 
 def _words(step: Step) -> str:
-    if step.wait is not None:
+    if isinstance(step.wait, ServiceWait):
         return f"Wait {step.wait.service}"
+    if step.wait is not None:
+        return f"Wait {type(step.wait).__name__.removesuffix('Wait')}"
     first = step.changes[0]
     if first.kind == "Pod":
         verb = "Label" if any(op.op in ("add", "replace") for op in first.patch) else "Unlabel"

@@ -20,6 +20,7 @@ _DECIDED = {
     "policies_repository": "--repository",
     "policies_revision": "--revision",
     "timeout": "--timeout",
+    "prune": "--prune",
 }
 
 
@@ -35,6 +36,9 @@ _DECIDED = {
 @options.write_options
 @options.output_options
 @options.timeout_option
+@click.option(
+    "--prune", is_flag=True, help="Retire the gates of this --repository whose policy is gone; looks in all namespaces."
+)
 @options.cluster_options
 @click.pass_context
 def command(
@@ -46,6 +50,7 @@ def command(
     plan: str | None,
     snapshot_file: str | None,
     timeout: int,
+    prune: bool,
 ) -> int:
     """Chooses between the saved plan and a new one."""
     from gatekeep.cli import carry_out, session
@@ -56,10 +61,14 @@ def command(
         _refuse_decided(context)
         return _apply_saved(plan, access, output, writing, snapshot_file)
     loaded = session.policies(policies.filenames)
-    namespaces = session.namespaces_of(loaded, policies.namespace)
+    if prune:
+        session.refuse_pruning(policies.filenames, policies.repository)
+        namespaces = session.any_namespace(policies.namespace)
+    else:
+        namespaces = session.namespaces_of(loaded, policies.namespace)
 
     def planned(snapshot: Snapshot) -> Plan:
-        return plan_policies(loaded, snapshot, policies, timeout)
+        return plan_policies(loaded, snapshot, policies, timeout, prune=prune)
 
     if writing.dry_run:
         return carry_out.show_and_stop(

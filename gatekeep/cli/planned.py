@@ -42,6 +42,7 @@ def plan_policies(
     timeout: int = DEFAULT_TIMEOUT_SECONDS,
     *,
     expires_at: str | None = None,
+    prune: bool = False,
 ) -> Plan:
     """The plan for everything that the flags select."""
     from gatekeep.operations.plan import plan_gates
@@ -54,7 +55,9 @@ def plan_policies(
             revision=flags.revision,
             repository=without_credentials(flags.repository),
             findings=loaded.findings,
+            manifests=loaded.manifests,
             expires_at=expires_at,
+            prune=prune,
         )
     except RefusedError as error:
         raise RefusedError(error.message, where=_openable(error.where, loaded), hint=error.hint) from error

@@ -15,6 +15,7 @@ from gatekeep.cli.options import ClusterFlags
 from gatekeep.model.errors import InvalidInputError, UsageError
 from gatekeep.model.plan import Plan, from_json
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import ServiceWait
 
 if TYPE_CHECKING:
     from gatekeep.cluster.kube import KubeCluster
@@ -81,6 +82,23 @@ def namespaces_of(repository: Repository, namespace: str | None) -> tuple[str, .
     return found if namespace is None else (namespace,)
 
 
+def any_namespace(namespace: str | None) -> tuple[str, ...]:
+    """Where ``--prune`` looks: a policy that is gone does not say where its gate stands. None given means all."""
+    return () if namespace is None else (namespace,)
+
+
+def refuse_pruning(filenames: Sequence[str], repository: str | None) -> None:
+    """Only a whole folder shows that a policy is gone, and only the repository's name whose policy it was."""
+    if repository is None:
+        raise usage(
+            "--prune needs --repository: gates whose policies came from another repository stay",
+            "name it as in earlier applies; gates that were applied without --repository are retired by gatekeep retire",
+        )
+    for name in filenames:
+        if name == "-" or not Path(name).is_dir():
+            raise usage(f"--prune needs a folder, and {name} is none", "name the whole folder of policies with -f")
+
+
 def saved_plan(path: str) -> Plan:
     """The plan document in a file, or on stdin for ``-``. Nothing in it is trusted yet."""
     where = "stdin" if path == "-" else path
@@ -110,7 +128,8 @@ def saved_plan(path: str) -> Plan:
 def plan_namespaces(plan: Plan) -> tuple[str, ...]:
     """Every namespace that the plan reads or writes."""
     found = {change.namespace for step in plan.steps for change in step.changes}
-    found |= {part.namespace for step in plan.steps for part in (step.match, step.wait) if part is not None}
+    found |= {step.match.namespace for step in plan.steps if step.match is not None}
+    found |= {step.wait.namespace for step in plan.steps if isinstance(step.wait, ServiceWait)}
     found |= {service.namespace for service in plan.services}
     found |= {gate.namespace for gate in plan.gates}
     return tuple(sorted(found - {""}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gatekeep.model.objects import ManagedFieldsEntry, Service
+from gatekeep.model.objects import ManagedFieldsEntry, OwnedMeta, Service
 from gatekeep.model.plan import Finding
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -36,7 +36,7 @@ def _forecast(service: Service, *, retiring: bool) -> Iterable[Finding]:
         )
         return
     applier = _applier(meta.managed_fields)
-    writer, soon, certain = _writer(service, applier)
+    writer, soon, certain = _writer_of(meta, applier)
     if not writer:
         return
     if retiring:
@@ -57,12 +57,16 @@ def _forecast(service: Service, *, retiring: bool) -> Iterable[Finding]:
         )
 
 
+def writer_of(meta: OwnedMeta) -> str:
+    """Who applies the object, by the marks on it; empty where none tells."""
+    return _writer_of(meta, _applier(meta.managed_fields))[0]
+
+
 _IN_GIT = "Add the gate key to the Service in Git after this apply"
 
 
-def _writer(service: Service, applier: str) -> tuple[str, str, bool]:
-    """Who applies the Service, how soon its next write is, and whether it is certain to wipe the key."""
-    meta = service.metadata
+def _writer_of(meta: OwnedMeta, applier: str) -> tuple[str, str, bool]:
+    """Who applies the object, how soon its next write is, and whether it is certain to wipe a selector's key."""
     if any(label in meta.labels for label in _FLUX_LABELS) or applier in _FLUX_MANAGERS:
         return "Flux", "at its next reconcile, up to spec.interval from now, or at once when Git changes", True
     if applier in _ARGO_MANAGERS:

@@ -251,6 +251,17 @@ class Workload(_Frozen, frozen=True):
         return ObjectRef(self.kind, self.metadata.namespace, self.metadata.name)
 
 
+class AdmissionObject(_Frozen, frozen=True):
+    """A MutatingAdmissionPolicy or its binding, of gatekeep's own; ``kind`` says which."""
+
+    kind: str
+    metadata: OwnedMeta
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+
 class Node(_Frozen, frozen=True):
     metadata: ObjectMeta
 

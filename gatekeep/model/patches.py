@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -66,10 +66,34 @@ def _label_edits(edits: tuple[tuple[str, tuple[str | None, str | None]], ...]) -
     return (*guards, *(_label_write(path, old, new) for path, old, new in paths))
 
 
-def _label_write(path: str, old: str | None, new: str | None) -> Op:
+def _label_write(path: str, old: Any, new: Any) -> Op:
     if new is None:
         return Op("remove", path)
     return Op("add" if old is None else "replace", path, new)
+
+
+class FieldEdit(NamedTuple):
+    """One field by JSON pointer, its old value and its new one; None is absent, and equal ones only guard."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+def field_patch(uid: object, edits: Sequence[FieldEdit]) -> Patch:
+    """Moves fields from old to new values in one patch, guarded by uid and every old value."""
+    guards = tuple(Op("test", edit.path, edit.old) for edit in edits)
+    return (uid_guard(uid), *guards, *(_label_write(*edit) for edit in edits if edit.old != edit.new))
+
+
+def undo_field_patch(uid: object, edits: Sequence[FieldEdit]) -> Patch:
+    """The inverse of :func:`field_patch` with the same arguments."""
+    return field_patch(uid, [FieldEdit(edit.path, edit.new, edit.old) for edit in edits])
+
+
+def template_label(key: str) -> str:
+    """The JSON pointer to a label in a workload's pod template."""
+    return pointer("spec", "template", "metadata", "labels", key)
 
 
 def selector_patch(uid: object, live: Mapping[str, str], wanted: Mapping[str, str]) -> Patch:

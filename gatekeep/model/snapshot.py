@@ -10,6 +10,7 @@ import msgspec
 
 from gatekeep.model.endpoints import counts_as_ready, named_target_ports
 from gatekeep.model.objects import (
+    AdmissionObject,
     ConfigMap,
     EndpointSlice,
     Node,
@@ -35,7 +36,8 @@ class ClusterIdentity:
 class Snapshot:
     """Everything gatekeep looks at, listed once. Planning never reads the cluster again.
 
-    ``missing`` names the kinds that could not be listed or that a dump does not hold, as ``nodes``.
+    ``missing`` names the kinds that could not be listed or that a dump does not hold, as ``nodes``; ``unserved`` those
+    that this API server does not know. ``admission`` holds gatekeep's own admission policies and bindings only.
     """
 
     identity: ClusterIdentity = field(default_factory=ClusterIdentity)
@@ -45,7 +47,9 @@ class Snapshot:
     workloads: tuple[Workload, ...] = ()
     nodes: tuple[Node, ...] = ()
     config_maps: tuple[ConfigMap, ...] = ()
+    admission: tuple[AdmissionObject, ...] = ()
     missing: frozenset[str] = frozenset()
+    unserved: frozenset[str] = frozenset()
 
     @cached_property
     def service_index(self) -> dict[tuple[str, str], Service]:
@@ -72,6 +76,32 @@ class Snapshot:
     def pods_in(self, namespace: str) -> tuple[Pod, ...]:
         """All pods of a namespace, sorted by name."""
         return self.pods_by_namespace.get(namespace, ())
+
+    @cached_property
+    def _owned(self) -> dict[str, tuple[Workload, ...]]:
+        found: dict[str, list[Workload]] = {}
+        for item in self.workloads:
+            owner = controller_of(item.metadata)
+            if owner is not None:
+                found.setdefault(owner.uid, []).append(item)
+        return {uid: tuple(sorted(items, key=_by_age)) for uid, items in found.items()}
+
+    def replica_sets_of(self, uid: str) -> tuple[Workload, ...]:
+        """The ReplicaSets that the Deployment of that uid controls, oldest first, as its controller goes by them."""
+        return self._owned.get(uid, ())
+
+    @cached_property
+    def _pods_by_owner(self) -> dict[str, tuple[Pod, ...]]:
+        found: dict[str, list[Pod]] = {}
+        for pod in self.pods:
+            owner = controller_of(pod.metadata)
+            if owner is not None:
+                found.setdefault(owner.uid, []).append(pod)
+        return {uid: tuple(sorted(pods, key=_by_name)) for uid, pods in found.items()}
+
+    def pods_of(self, workload: Workload) -> tuple[Pod, ...]:
+        """The pods that ``workload`` itself controls, by name."""
+        return self._pods_by_owner.get(workload.uid, ())
 
     def services_in(self, namespace: str) -> tuple[Service, ...]:
         """All Services of a namespace, sorted by name."""
@@ -163,6 +193,10 @@ def _with_labels(pod: Pod, labels: Mapping[str, str]) -> Pod:
     if labels is metadata.labels:
         return pod
     return msgspec.structs.replace(pod, metadata=msgspec.structs.replace(metadata, labels=labels))
+
+
+def _by_age(item: Workload) -> tuple[str, str]:
+    return (item.metadata.creation_timestamp or "", item.name)
 
 
 def _by_name(pod: Pod) -> str:

@@ -20,11 +20,15 @@ class Bound(Part, frozen=True):
     name: str = msgspec.field(name="$bound")
 
 
-class GateLabel(Part, frozen=True):
-    """What a step brings a label to on whoever matches: ``value`` None takes it off."""
+class GateLabel(Part, frozen=True, omit_defaults=True):
+    """What a step brings a label to on whoever matches: ``value`` None takes it off.
+
+    With ``old`` only whoever has that value now matches.
+    """
 
     key: str
     value: str | Bound | None
+    old: str | Bound | None = None
 
 
 class EndpointsWait(Part, frozen=True, tag_field="type", tag="Endpoints"):
@@ -87,7 +91,7 @@ class RevisionWait(Part, frozen=True, tag_field="type", tag="Revision", omit_def
     """
 
     object: WaitObject
-    revision: str
+    revision: str | Bound
     gate: GateLabel
     observed: int | Bound
     bind: Mapping[str, str]
@@ -95,7 +99,7 @@ class RevisionWait(Part, frozen=True, tag_field="type", tag="Revision", omit_def
 
 
 class AdmissionWait(Part, frozen=True, tag_field="type", tag="Admission", omit_defaults=True):
-    """Met when a pod of ``owner`` with ``labels``, created in a dry run, carries the label ``gate`` (None: lacks it)."""
+    """Met when a pod of ``owner`` with ``labels``, created in a dry run, has the label ``gate`` (None: lacks it)."""
 
     owner: WaitObject
     labels: Mapping[str, str]

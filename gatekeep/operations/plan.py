@@ -8,6 +8,7 @@ from pathlib import PurePath
 import msgspec
 
 from gatekeep.gitops.forecast import forecast
+from gatekeep.gitops.templates import Manifests, TemplateChange, forecast_templates
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import (
     ClusterSource,
@@ -25,6 +26,7 @@ from gatekeep.operations.way_back import way_back_problem
 from gatekeep.planning import explain
 from gatekeep.planning.planner import PlanDraft, draft_plan, gate_task, retire_task
 from gatekeep.planning.task import GateTask
+from gatekeep.planning.templates import to_change
 from gatekeep.proof.verify import prove, with_proof
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -38,35 +40,52 @@ def plan_gates(
     revision: str | None = None,
     repository: str | None = None,
     findings: Sequence[Finding] = (),
+    manifests: Manifests = (),
     expires_at: str | None = None,
+    prune: bool = False,
 ) -> Plan:
     """The plan that brings all ``policies`` about, with its proof, which may not hold.
 
-    ``findings`` are those of reading the policies; they stand in the plan too. Raises :class:`RefusedError` when the
-    cluster is not as a policy needs it.
+    ``findings`` are those of reading the policies; they stand in the plan too. ``manifests`` are what Git
+    says beside them. ``prune`` retires the recorded gates of this ``repository`` that no policy names any more. Raises
+    :class:`RefusedError` when the cluster is not as a policy needs it.
     """
     pairs: list[tuple[GateTask, Record | None]] = []
     for located in sorted(policies, key=lambda item: (item.policy.namespace, item.policy.name)):
         record = record_of(snapshot, GateName(located.policy.namespace, located.policy.name))
         pairs.append((_task(located, record, snapshot, timeout_seconds), record))
+    named = {task.name for task, _ in pairs}
+    if prune:
+        pairs.extend(_pruned(named, snapshot, repository, timeout_seconds))
     _refuse_shared_services([task for task, _ in pairs])
     source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
-    found = (*findings, *_without_policy({task.name for task, _ in pairs}, snapshot))
-    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, found, expires_at)
+    found = (*findings, *_without_policy({task.name for task, _ in pairs}, snapshot, repository))
+    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, found, manifests, expires_at)
 
 
-def _without_policy(named: set[GateName], snapshot: Snapshot) -> Iterable[Finding]:
+def _pruned(
+    named: set[GateName], snapshot: Snapshot, repository: str | None, timeout_seconds: int
+) -> Iterable[tuple[GateTask, Record | None]]:
+    """The gates whose policy came from this very repository and is not there any more."""
+    for gate, record in sorted(records_in(snapshot).items()):
+        if gate not in named and repository is not None and record.repository == repository:
+            yield retire_task(gate, record, snapshot, timeout_seconds), record
+
+
+def _without_policy(named: set[GateName], snapshot: Snapshot, repository: str | None) -> Iterable[Finding]:
     """Recorded gates of the same namespaces that no policy names: their policy was deleted, or lies elsewhere."""
     namespaces = {name.namespace for name in named}
-    for gate in sorted(records_in(snapshot)):
-        if gate not in named and gate.namespace in namespaces:
-            yield Finding(
-                severity="warning",
-                rule="gate-without-policy",
-                object=f"TrafficGate {gate}",
-                message="this gate stands in the cluster, but no policy here names it. If its policy was deleted: "
-                f"gatekeep retire {gate}",
-            )
+    for gate, record in sorted(records_in(snapshot).items()):
+        if gate in named or gate.namespace not in namespaces:
+            continue
+        came = f"Its policy came from {record.repository}. " if record.repository not in (None, repository) else ""
+        yield Finding(
+            severity="warning",
+            rule="gate-without-policy",
+            object=f"TrafficGate {gate}",
+            message=f"this gate stands in the cluster, but no policy here names it. {came}If its policy was deleted: "
+            f"gatekeep retire {gate}",
+        )
 
 
 def plan_retirement(
@@ -85,7 +104,7 @@ def plan_retirement(
             else "gatekeep status shows the gates that are recorded",
         )
     pairs: list[tuple[GateTask, Record | None]] = [(retire_task(gate, record, snapshot, timeout_seconds), record)]
-    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, Source(), (), expires_at)
+    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, Source(), (), (), expires_at)
 
 
 def _task(located: LocatedPolicy, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
@@ -115,13 +134,11 @@ def _finish(
     snapshot: Snapshot,
     source: Source,
     findings: Sequence[Finding],
+    manifests: Manifests,
     expires_at: str | None,
 ) -> Plan:
-    patched = {(item.namespace, item.name) for step in draft.steps if step.action == "Patch" for item in step.changes
-               if item.kind == "Service"}  # fmt: skip
-    services = [item for task, _ in pairs for item in task.services if (item.namespace, item.name) in patched]
     explained = [item for task, record in pairs for item in explain.findings(task, record, snapshot)]
-    found = [*explained, *forecast(services, retiring=all(task.target is None for task, _ in pairs)), *findings]
+    found = [*explained, *_forecasts(draft, [task for task, _ in pairs], snapshot, manifests), *findings]
     plan = Plan(
         source=source,
         cluster=ClusterSource(
@@ -146,6 +163,23 @@ def _finish(
         proof = Proof(holds=False, states=result.proof.states, counter_example=problem)
         plan = msgspec.structs.replace(plan, proof=proof)
     return sealed(plan)
+
+
+def _forecasts(
+    draft: PlanDraft, tasks: Sequence[GateTask], snapshot: Snapshot, manifests: Manifests
+) -> Iterable[Finding]:
+    """Who else writes the selectors and templates that the plan writes."""
+    patched = {(item.namespace, item.name) for step in draft.steps if step.action == "Patch" for item in step.changes
+               if item.kind == "Service"}  # fmt: skip
+    for task in tasks:
+        services = [item for item in task.services if (item.namespace, item.name) in patched]
+        yield from forecast(services, retiring=task.target is None)
+        changes = [
+            TemplateChange(item, key, task.templates[item.uid, key])
+            for key in sorted({key for _, key in task.templates})
+            for item in to_change(task.templates, key, task.holds, snapshot)
+        ]
+        yield from forecast_templates(changes, manifests)
 
 
 def _source(located: LocatedPolicy) -> PolicySource:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from gatekeep.model.objects import Pod, Service
-from gatekeep.model.patches import Op, delete_guard, label_patch, selector_patch
+from gatekeep.model.admission import API_VERSION as ADMISSION_VERSION
+from gatekeep.model.objects import AdmissionObject, Pod, Service, Workload
+from gatekeep.model.patches import (
+    FieldEdit,
+    Op,
+    delete_guard,
+    field_patch,
+    label_patch,
+    pointer,
+    selector_patch,
+    undo_field_patch,
+)
 from gatekeep.model.plan import Action, Change, Match, Step
-from gatekeep.model.record import managed_labels
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.waits import EndpointsWait, ExistsWait, Wait
+from gatekeep.model.waits import Bound, EndpointsWait, ExistsWait, GateLabel, Wait
+from gatekeep.planning.edits import edited_workload, placeholder
+from gatekeep.planning.helpers import binding
 
 Edits = Mapping[str, tuple[str | None, str | None]]
-_NAME_LIMIT = 63
 
 
 @dataclass
@@ -30,6 +39,7 @@ class Draft:
     phase: int = 1
     _labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _selectors: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _workloads: dict[str, Workload] = field(default_factory=dict)
     _matched: dict[tuple[str, frozenset[tuple[str, str]]], tuple[Pod, ...]] = field(default_factory=dict)
 
     def labels(self, pod: Pod) -> Mapping[str, str]:
@@ -39,6 +49,10 @@ class Draft:
     def selector(self, service: Service) -> Mapping[str, str]:
         """The Service's selector after the steps so far."""
         return self._selectors.get((service.namespace, service.name), service.spec.selector or {})
+
+    def workload(self, item: Workload) -> Workload:
+        """The workload after the steps so far."""
+        return self._workloads.get(item.uid, item)
 
     def matched(self, namespace: str, selector: Mapping[str, str]) -> tuple[Pod, ...]:
         """The pods that ``selector`` matches after the steps so far, ready or not."""
@@ -107,6 +121,42 @@ class Draft:
             self._selectors[service.namespace, service.name] = target
         self._add("Patch", reason, policy, tuple(changes))
 
+    def edit_workloads(
+        self,
+        edits: Iterable[tuple[Workload, Sequence[FieldEdit], Mapping[str, str]]],
+        *,
+        reason: str,
+        policy: str,
+        match: Match | None = None,
+    ) -> None:
+        """One step that edits workloads of one kind; each with its edits and what to bind of the answer.
+
+        With a ``match`` the step stands even for nobody: the cluster may have ReplicaSets by then that it has not now.
+        """
+        changes = []
+        for item, wanted, bind in edits:
+            patch, undo = field_patch(item.uid, wanted), undo_field_patch(item.uid, wanted)
+            change = _change(item.kind, item.metadata.namespace, item.name, item.uid, patch, undo)
+            changes.append(msgspec.structs.replace(change, api_version=item.api_version, bind=dict(bind) or None))
+            self._workloads[item.uid] = edited_workload(self.workload(item), patch)
+        if changes or match is not None:
+            self._add("Patch", reason, policy, tuple(changes), match=match)
+
+    def mark_pods(self, owner: Workload, key: str, old: str | Bound, new: Bound, *, reason: str, policy: str) -> None:
+        """One step that brings the label ``key`` of ``owner``'s pods from ``old`` to a value bound by then."""
+        meta = owner.metadata
+        match = Match(namespace=meta.namespace, owner_uids=(meta.uid,), gate=GateLabel(key=key, value=new, old=old))
+        edit = [FieldEdit(pointer("metadata", "labels", key), msgspec.to_builtins(old), msgspec.to_builtins(new))]
+        changes = []
+        for pod in self.snapshot.pods_of(owner):
+            if self.labels(pod).get(key) != placeholder(old):
+                continue
+            patch, undo = field_patch(pod.uid, edit), undo_field_patch(pod.uid, edit)
+            changes.append(_change("Pod", meta.namespace, pod.name, pod.uid, patch, undo))
+            self._labels[pod.uid] = {**self.labels(pod), key: placeholder(new)}
+        self._forget({key})
+        self._add("Patch", reason, policy, tuple(changes), match=match, requires=(new.name,))
+
     def create_helpers(self, bodies: Iterable[Mapping[str, Any]], *, reason: str, policy: str) -> None:
         """One step that creates headless helper Services, each bound so that only these are deleted again."""
         changes = []
@@ -135,6 +185,30 @@ class Draft:
         if changes:
             self._add("Delete", reason, policy, tuple(changes))
 
+    def create_kept(self, bodies: Iterable[Mapping[str, Any]], *, reason: str, policy: str) -> None:
+        """One step that creates cluster-scoped objects which outlive the plan."""
+        changes = [
+            Change(
+                api_version=body["apiVersion"], kind=body["kind"], namespace="", name=body["metadata"]["name"], uid=None,
+                patch=(), undo=(), object=body, bind={f"{body['kind']}/{body['metadata']['name']}.uid": "/metadata/uid"},
+            )
+            for body in bodies
+        ]  # fmt: skip
+        if changes:
+            self._add("Create", reason, policy, tuple(changes))
+
+    def delete_kept(self, objects: Iterable[AdmissionObject], *, reason: str, policy: str) -> None:
+        """One step that deletes cluster-scoped objects of gatekeep's own."""
+        changes = [
+            Change(
+                api_version=ADMISSION_VERSION, kind=item.kind, namespace="", name=item.name, uid=item.metadata.uid,
+                patch=delete_guard(item.metadata.uid), undo=(),
+            )
+            for item in objects
+        ]  # fmt: skip
+        if changes:
+            self._add("Delete", reason, policy, tuple(changes))
+
     def await_endpoints(
         self,
         service: Service,
@@ -160,6 +234,10 @@ class Draft:
         wait = ExistsWait(namespace=namespace, service=name, timeout_seconds=timeout_seconds)
         self._add("Wait", reason, policy, (), wait=wait)
 
+    def await_(self, wait: Wait, *, reason: str, policy: str, requires: tuple[str, ...] = ()) -> None:
+        """Waits for what the controllers of workloads, or admission, answer."""
+        self._add("Wait", reason, policy, (), wait=wait, requires=requires)
+
     def next_phase(self) -> None:
         """What follows stands behind the barriers so far."""
         if self.steps and self.steps[-1].phase == self.phase:
@@ -174,6 +252,7 @@ class Draft:
         *,
         match: Match | None = None,
         wait: Wait | None = None,
+        requires: tuple[str, ...] = (),
     ) -> None:
         self.steps.append(
             Step(
@@ -182,40 +261,12 @@ class Draft:
                 action=action,
                 reason=reason,
                 policy=policy,
+                requires=requires,
                 match=match,
                 changes=changes,
                 wait=wait,
             )
         )
-
-
-def helper_name(service: str, suffix: str) -> str:
-    """``rng-gatekeep-shadow``; long names are cut and told apart by a hash."""
-    name = f"{service}-gatekeep-{suffix}"
-    if len(name) <= _NAME_LIMIT:
-        return name
-    digest = hashlib.sha256(service.encode()).hexdigest()[:8]
-    return f"{service[: _NAME_LIMIT - len(suffix) - 19]}-{digest}-gatekeep-{suffix}"
-
-
-def helper_body(service: Service, name: str, selector: Mapping[str, str], gate: str) -> dict[str, Any]:
-    """A headless Service that the same endpoint controller resolves exactly as it would resolve ``service``."""
-    spec: dict[str, Any] = {"clusterIP": "None", "selector": dict(selector)}
-    if service.spec.ports:
-        spec["ports"] = [msgspec.to_builtins(port) for port in service.spec.ports]
-    if service.spec.ip_families:
-        spec["ipFamilies"] = list(service.spec.ip_families)
-    if service.spec.ip_family_policy:
-        spec["ipFamilyPolicy"] = service.spec.ip_family_policy
-    if service.spec.publish_not_ready_addresses:
-        spec["publishNotReadyAddresses"] = True
-    metadata = {"name": name, "namespace": service.namespace, "labels": managed_labels(gate)}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-
-
-def binding(name: str) -> str:
-    """The name under which the uid of a created Service is bound."""
-    return f"{name}.uid"
 
 
 def _reversed(edits: Edits) -> Edits:

@@ -12,7 +12,8 @@ from gatekeep.model.policy import Gate
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.task import GateTask, base_of, gates_on, known_gates
+from gatekeep.planning.later import later_pods, spare_label, undo_hazards
+from gatekeep.planning.task import GateTask, base_of, gates_on, known_gates, standing_gates
 from gatekeep.strategies.rotation import desired_rotation
 
 _NAMED = 6
@@ -21,8 +22,10 @@ _NAMED = 6
 def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
     """All findings for one gate, in the order in which they are to be read."""
     found: list[Finding] = list(_missing(task, snapshot))
-    if task.target is not None:
-        found.extend(_later_pods(task, task.target, snapshot))
+    if task.target is not None and task.policy is not None:
+        found.extend(later_pods(task, task.target, task.policy, snapshot))
+        found.extend(undo_hazards(task, task.target, record, snapshot))
+        found.extend(spare_label(task, task.target, snapshot))
         found.extend(_drift(task, task.target, record, snapshot))
     else:
         found.extend(_returning(task, snapshot))
@@ -59,41 +62,6 @@ def _missing(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
         )
 
 
-def _later_pods(task: GateTask, target: Gate, snapshot: Snapshot) -> Iterable[Finding]:
-    """Templates are not touched: a pod born later has the label only if its template gives it."""
-    owners = _unlabelled_owners(task, target, snapshot)
-    if not owners:
-        return
-    services = ", ".join(service.name for service in task.services)
-    rollout = "A rollout replaces every pod, and would leave"
-    if len(owners) > 1:
-        rollout = "A rollout of one replaces all pods of it by pods that stay out, and a rollout of all would leave"
-    yield Finding(
-        severity="warning",
-        rule="later-pods",
-        object=task.reference,
-        message=(
-            f"pods born later stay out of rotation until the next apply: no template of {_list(owners)} gives "
-            f"{target.key}={target.value}, and this version does not touch templates. {rollout} {services} with no "
-            "endpoint until then"
-        ),
-    )
-
-
-def _unlabelled_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list[str]:
-    found: set[str] = set()
-    for pod in snapshot.pods_in(task.name.namespace):
-        if pod.uid not in task.members:
-            continue
-        chain = snapshot.owner_chain(pod.metadata)
-        if not chain:
-            continue
-        workload = snapshot.workload_index.get(chain[-1][1])
-        if workload is None or workload.spec.template.metadata.labels.get(target.key) != target.value:
-            found.add(f"{chain[-1][0].kind} {chain[-1][0].name}")
-    return sorted(found)
-
-
 def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
     if record is None or record.gate != target:
         return
@@ -112,9 +80,11 @@ def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapsh
 
 def recorded_members(record: Record, snapshot: Snapshot) -> frozenset[str]:
     """Uids of the pods that the policy as last applied wants in rotation; nobody when an owner it names is gone."""
-    bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in _services(record, snapshot)]
+    services = _services(record, snapshot)
+    bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in services]
+    standing = standing_gates(services, _gates_of(record))
     try:
-        return desired_rotation(record.policy, bases, snapshot).members if bases else frozenset()
+        return desired_rotation(record.policy, bases, snapshot, standing).members if bases else frozenset()
     except RefusedError:
         return frozenset()
 
@@ -264,7 +234,3 @@ def _pods(pods: list[Pod]) -> str:
     shown = ", ".join(names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{len(names)} pod{'' if len(names) == 1 else 's'} ({shown}{more})"
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -8,19 +8,31 @@ with more than one EndpointSlice is not switched atomically. Why each barrier st
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from gatekeep.model.objects import Pod, Service
+from gatekeep.model.objects import Pod, Service, Workload
+from gatekeep.model.plan import Match
 from gatekeep.model.policy import Gate
-from gatekeep.model.waits import ExistsWait, GateLabel
-from gatekeep.planning.draft import Draft, Edits, helper_body, helper_name
+from gatekeep.model.selectors import LabelSelector
+from gatekeep.model.waits import GateLabel
+from gatekeep.planning.admitting import admit, withdraw
+from gatekeep.planning.adoption import change_templates, is_held
+from gatekeep.planning.barriers import (
+    SEEN,
+    base,
+    behind,
+    confirm,
+    created_helpers,
+    marker,
+    prove_selectors_read,
+    prove_unlabelled,
+    shadow,
+)
+from gatekeep.planning.draft import Draft, Edits
 from gatekeep.planning.preflight import is_helper
-from gatekeep.planning.task import GateTask, base_of, gated, gates_on, temporary_gate
-
-SEEN = "prove that the endpoint controller has seen the labels"
+from gatekeep.planning.task import GateTask, Sparing, gated, gates_on, temporary_gate
 
 
 def move(draft: Draft, task: GateTask) -> None:
@@ -30,7 +42,7 @@ def move(draft: Draft, task: GateTask) -> None:
     """
     before, count, phase = created_helpers(draft), len(draft.steps), draft.phase
     if task.unsettled:
-        _prove_selectors_read(draft, task)
+        prove_selectors_read(draft, task)
     opening = len(draft.steps)
     _rotate(draft, task)
     if len(draft.steps) == opening:
@@ -47,18 +59,14 @@ def _rotate(draft: Draft, task: GateTask) -> None:
     if task.target is None:
         _retire(draft, task)
     else:
+        if task.holds_new:
+            _retract(draft, task, task.target.key)
         if _keeps_key_only(draft, task, task.target):
             _switch(draft, task, temporary_gate(task.name.name))
         _switch(draft, task, task.target)
+        _retract(draft, task, task.target.key)
         _narrow(draft, task, task.target)
         _unlabel(draft, task, [gate for gate in task.known if gate != task.target])
-
-
-def created_helpers(draft: Draft) -> list[tuple[str, str]]:
-    """Namespace and name of every helper Service that the steps so far create."""
-    return [
-        (change.namespace, change.name) for step in draft.steps if step.action == "Create" for change in step.changes
-    ]
 
 
 def _keeps_key_only(draft: Draft, task: GateTask, target: Gate) -> bool:
@@ -76,28 +84,35 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
     if task.target is not None and gate != task.target:
         pending = [item for item in pending if task.target.key in draft.selector(item)]
     union = _union(draft, task, pending)
-    strangers = {pod.uid: (gate.key,) for pod in _strangers(draft, task, gate, pending, union)}
+    strangers = _strangers(draft, task, gate, pending, union)
     joining = _needing(draft, task, gate, union)
     if strangers or any(gate.key in draft.labels(pod) for pod in joining):
-        _prove_selectors_read(draft, task)
-    _strip(draft, task, strangers, "take off a label that would let in who is to stay out")
-    wanted = {item.name: gated(_base(draft, task, item), gate) for item in pending}
+        prove_selectors_read(draft, task)
+    _strip(draft, task, gate, strangers, "take off a label that would let in who is to stay out")
+    wanted = {item.name: gated(base(draft, task, item), gate) for item in pending}
     if task.unsettled and joining:
         # A killed run may have taken this very label off a moment ago, and the controller may still see it there.
         if pending:
-            _shadow(draft, task, pending, wanted)
+            shadow(draft, task, pending, wanted)
         else:
-            _confirm(draft, task, SEEN)
+            confirm(draft, task, SEEN)
         draft.next_phase()
-    _label(draft, task, gate, joining, switching=bool(pending))
+    adopting = _templates(draft, task, gate.key, gate.value)
+    admits = gate == task.target and admit(draft, task)
+    stands = bool(pending or adopting or admits)
+    if adopting:
+        label = GateLabel(key=gate.key, value=gate.value)
+        change_templates(draft, task, label, adopting, lambda: _label(draft, task, gate, joining, stands=stands))
+    else:
+        _label(draft, task, gate, joining, stands=stands)
     draft.next_phase()
     if pending:
-        _shadow(draft, task, pending, wanted)
+        shadow(draft, task, pending, wanted)
         draft.next_phase()
         _select(draft, task, pending, wanted, must_be_read=bool(_leaving(draft, task, gate)))
     elif joining or _leaving(draft, task, gate):
         # Who leaves goes only after who joins is in, labels that a killed run put on a moment ago included.
-        _confirm(draft, task, SEEN)
+        confirm(draft, task, SEEN)
     draft.next_phase()
 
 
@@ -116,7 +131,7 @@ def _strangers(draft: Draft, task: GateTask, gate: Gate, pending: list[Service],
     entitled = {pod.uid for item in switched for pod in draft.matched(item.namespace, draft.selector(item))} | wanted
     return [
         pod
-        for pod in (_behind(draft, task) if pending else ())
+        for pod in (behind(draft, task) if pending else ())
         if draft.labels(pod).get(gate.key) == gate.value and pod.uid not in entitled
     ]
 
@@ -125,7 +140,7 @@ def _retire(draft: Draft, task: GateTask) -> None:
     """Takes the gate off: selectors first, proof that they were read, then the labels."""
     pending = [item for item in task.services if gates_on(draft.selector(item), task.known)]
     if pending:
-        wanted = {item.name: _base(draft, task, item) for item in pending}
+        wanted = {item.name: base(draft, task, item) for item in pending}
         _select(draft, task, pending, wanted, must_be_read=False)
         draft.next_phase()
     _unlabel(draft, task, task.known)
@@ -145,8 +160,8 @@ def _select(
     draft.select(wanted, services, reason="switch the selector", policy=task.reference)
     draft.next_phase()
     if lost_a_key or (silent and must_be_read):
-        _marker(draft, task)
-    _confirm(draft, task, "confirm the endpoints")
+        marker(draft, task)
+    confirm(draft, task, "confirm the endpoints")
 
 
 def _same_rotation(draft: Draft, service: Service, wanted: Mapping[str, str]) -> bool:
@@ -159,73 +174,20 @@ def _union(draft: Draft, task: GateTask, pending: list[Service]) -> set[str]:
     target = set(task.members)
     serving = {item.name: {pod.uid for pod in draft.matched(item.namespace, draft.selector(item))} for item in pending}
     reachable = {
-        item.name: {pod.uid for pod in draft.matched(item.namespace, _base(draft, task, item))} for item in pending
+        item.name: {pod.uid for pod in draft.matched(item.namespace, base(draft, task, item))} for item in pending
     }
     if any(not (target & reachable[name] <= serving[name]) for name in serving):
         target = target.union(*serving.values())
     return target
 
 
-def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, switching: bool) -> None:
-    """Before a switch the step stands even if nobody needs the label now: somebody may be born who does."""
-    if not pods and not switching:
+def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, stands: bool) -> None:
+    """Before a switch, and where templates change, it stands even if nobody needs it now: somebody may be born."""
+    if not pods and not stands:
         return
     edits = {pod.uid: _edit(((gate.key, draft.labels(pod).get(gate.key), gate.value),)) for pod in pods}
     match = msgspec.structs.replace(task.match, gate=GateLabel(key=gate.key, value=gate.value))
     draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=match)
-
-
-def _shadow(
-    draft: Draft, task: GateTask, pending: list[Service], wanted: Mapping[str, Mapping[str, str]], reason: str = SEEN
-) -> None:
-    """The barrier on the pod stream: the same controller must resolve the new selector as predicted."""
-    shadows = [(item, _unused_name(draft, item, "shadow")) for item in pending]
-    draft.create_helpers(
-        [helper_body(item, name, wanted[item.name], task.name.name) for item, name in shadows],
-        reason="ask the endpoint controller what the new selector reaches",
-        policy=task.reference,
-    )
-    for item, name in shadows:
-        draft.await_endpoints(
-            item, wanted[item.name], name=name, timeout_seconds=task.timeout_seconds, reason=reason,
-            policy=task.reference,
-        )  # fmt: skip
-
-
-def _marker(draft: Draft, task: GateTask) -> None:
-    """The barrier on the service stream: Services travel in order, so a marker with slices proves what came before."""
-    service = task.services[0]
-    name = _unused_name(draft, service, "marker")
-    draft.create_helpers(
-        [helper_body(service, name, draft.selector(service), task.name.name)],
-        reason="mark the place in the service stream",
-        policy=task.reference,
-    )
-    draft.await_exists(
-        service.namespace, name, timeout_seconds=task.timeout_seconds,
-        reason="prove that the endpoint controller has read the selector", policy=task.reference,
-    )  # fmt: skip
-
-
-def _unused_name(draft: Draft, service: Service, suffix: str) -> str:
-    """A helper's name that neither this plan nor the snapshot knows.
-
-    What a killed run left goes first, but its EndpointSlices may outlive it and would answer for a helper of its name.
-    """
-    used = {*created_helpers(draft), *draft.snapshot.service_index}
-    for number in itertools.count(1):
-        name = helper_name(service.name, suffix if number == 1 else f"{suffix}-{number}")
-        if (service.namespace, name) not in used:
-            return name
-    raise AssertionError
-
-
-def _confirm(draft: Draft, task: GateTask, reason: str) -> None:
-    for service in task.services:
-        draft.await_endpoints(
-            service, draft.selector(service), name=service.name, reason=reason, policy=task.reference,
-            timeout_seconds=task.timeout_seconds,
-        )  # fmt: skip
 
 
 def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
@@ -233,16 +195,38 @@ def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
     leaving = _leaving(draft, task, gate)
     if not leaving:
         return
-    _strip(draft, task, {pod.uid: (gate.key,) for pod in leaving}, "take the label off the pods that leave")
+    members = msgspec.structs.replace(task.match, namespace="", gate=None)
+    match = _carriers(draft, task, gate, [members]) if task.strips and not task.holds_new else None
+    _strip(draft, task, gate, leaving, "take the label off the pods that leave", match)
     draft.next_phase()
-    _confirm(draft, task, "confirm that they are out of rotation")
+    confirm(draft, task, "confirm that they are out of rotation")
     draft.next_phase()
+
+
+def _templates(draft: Draft, task: GateTask, key: str, value: str | None) -> list[Workload]:
+    """The workloads whose template should have ``value`` for ``key`` and has not, or that are held still."""
+    named = [uid for (uid, other), wanted in task.templates.items() if other == key and wanted == value]
+    found = [item for uid in sorted(named) if (item := draft.snapshot.workload_index.get(uid)) is not None]
+    return [
+        item
+        for item in found
+        if draft.workload(item).spec.template.metadata.labels.get(key) != value
+        or is_held(draft.workload(item), task.holds)
+    ]
+
+
+def _retract(draft: Draft, task: GateTask, key: str) -> None:
+    """Nobody is born with the label any more: templates and admission first, then the pods."""
+    withdraw(draft, task, key)
+    leaving = _templates(draft, task, key, None)
+    if leaving:
+        change_templates(draft, task, GateLabel(key=key, value=None), leaving)
 
 
 def _leaving(draft: Draft, task: GateTask, gate: Gate) -> list[Pod]:
     return [
         pod
-        for pod in _behind(draft, task)
+        for pod in behind(draft, task)
         if draft.labels(pod).get(gate.key) == gate.value and pod.uid not in task.members
     ]
 
@@ -252,63 +236,68 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
 
     Without a switch in this plan nothing shows that the last one was read, so then a marker comes first.
     """
-    found: dict[str, tuple[str, ...]] = {}
-    temporary = temporary_gate(task.name.name)
     needed = {pair for item in draft.snapshot.services_in(task.name.namespace) for pair in draft.selector(item).items()
               if not is_helper(item)}  # fmt: skip
     unused = [gate for gate in gates if (gate.key, gate.value) not in needed]
-    for pod in _behind(draft, task):
-        labels = draft.labels(pod)
-        stale = [gate for gate in unused if labels.get(gate.key) == gate.value]
-        keys = {gate.key for gate in stale if gate == temporary or pod.uid not in task.kept}
-        if keys:
-            found[pod.uid] = tuple(sorted(keys))
-    if not found:
+    stale = [gate for gate in unused if _carrying(draft, task, gate) or _is_given(draft, task, gate.key)]
+    if not stale:
         return
-    _prove_selectors_read(draft, task)
-    _strip(draft, task, found, "take off the label that no selector requires now")
+    prove_selectors_read(draft, task)
+    gone = []
+    for gate in stale:
+        _retract(draft, task, gate.key)
+        if pods := _carrying(draft, task, gate):
+            match = _spared_carriers(draft, task, gate, task.strips) if task.strips else None
+            _strip(draft, task, gate, pods, "take off the label that no selector requires now", match)
+            gone.append(gate)
     draft.next_phase()
-    _prove_unlabelled(draft, task, [gate for gate in unused if any(gate.key in keys for keys in found.values())])
+    prove_unlabelled(draft, task, gone)
 
 
-def _prove_unlabelled(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
-    """No selector tells whether these labels are gone, so a shadow that still asks for them must come out empty.
-
-    Else the next plan that puts such a label back, within the lag of the pod stream, could take what the controller
-    saw before for what it sees after.
-    """
-    for gate in gates:
-        wanted = {item.name: gated(_base(draft, task, item), gate) for item in task.services}
-        _shadow(draft, task, list(task.services), wanted, "prove that the endpoint controller has seen the labels go")
+def _is_given(draft: Draft, task: GateTask, key: str) -> bool:
+    """Later pods get the label still, and should not."""
+    return bool(_templates(draft, task, key, None)) or any(item.key == key for item in task.withdrawn)
 
 
-def _prove_selectors_read(draft: Draft, task: GateTask) -> None:
-    """Before a label goes or changes: a selector may rely on it that a killed run replaced and nobody has read yet."""
-    if not any(step.wait and isinstance(step.wait, ExistsWait) for step in draft.steps):
-        _marker(draft, task)
-        draft.next_phase()
+def _carrying(draft: Draft, task: GateTask, gate: Gate) -> list[Pod]:
+    """Who carries ``gate`` and did not before gatekeep put it there."""
+    temporary = gate == temporary_gate(task.name.name)
+    return [
+        pod
+        for pod in behind(draft, task)
+        if draft.labels(pod).get(gate.key) == gate.value and (temporary or pod.uid not in task.kept)
+    ]
 
 
-def _strip(draft: Draft, task: GateTask, keys: Mapping[str, tuple[str, ...]], reason: str) -> None:
-    """Removes labels; ``keys`` by pod uid."""
-    pods = [pod for pod in draft.snapshot.pods_in(task.name.namespace) if pod.uid in keys]
-    edits = {pod.uid: _edit(tuple([(key, draft.labels(pod)[key], None) for key in keys[pod.uid]])) for pod in pods}
-    draft.label(edits, pods, reason=reason, policy=task.reference)
+def _spared_carriers(draft: Draft, task: GateTask, gate: Gate, spared: Sparing) -> Match:
+    """Whoever carries ``gate`` by gatekeep's hand; nobody had the temporary one before it."""
+    if gate == temporary_gate(task.name.name):
+        return _carriers(draft, task, gate, ())
+    owners = [Match(owner_uids=spared.owner_uids)] if spared.owner_uids else []
+    return _carriers(draft, task, gate, owners, spared.pod_uids)
+
+
+def _carriers(draft: Draft, task: GateTask, gate: Gate, but: Sequence[Match], spared: tuple[str, ...] = ()) -> Match:
+    """Whoever carries ``gate`` behind the gate's Services when the step is taken, born since the plan included."""
+    return Match(
+        namespace=task.name.namespace,
+        selector=LabelSelector(match_labels={gate.key: gate.value}),
+        any_of=tuple(Match(selector=LabelSelector(match_labels=base(draft, task, item))) for item in task.services),
+        except_=tuple(but) or None,
+        except_uids=spared,
+        gate=GateLabel(key=gate.key, value=None),
+    )
+
+
+def _strip(
+    draft: Draft, task: GateTask, gate: Gate, pods: Sequence[Pod], reason: str, match: Match | None = None
+) -> None:
+    """Takes the label of ``gate`` off ``pods``."""
+    edit = _edit(((gate.key, gate.value, None),))
+    draft.label({pod.uid: edit for pod in pods}, pods, reason=reason, policy=task.reference, match=match)
 
 
 @functools.lru_cache(maxsize=256)
 def _edit(moves: tuple[tuple[str, str | None, str | None], ...]) -> Edits:
     """Key, old and new value; one object for all pods that move alike."""
     return {key: (old, new) for key, old, new in moves}
-
-
-def _behind(draft: Draft, task: GateTask) -> list[Pod]:
-    """Every pod that a Service of the gate would reach without the gate, by name."""
-    found: dict[str, Pod] = {}
-    for service in task.services:
-        found.update((pod.uid, pod) for pod in draft.matched(service.namespace, _base(draft, task, service)))
-    return sorted(found.values(), key=lambda pod: pod.name)
-
-
-def _base(draft: Draft, task: GateTask, service: Service) -> dict[str, str]:
-    return base_of(draft.selector(service), task.known)

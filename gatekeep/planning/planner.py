@@ -8,14 +8,24 @@ from dataclasses import dataclass
 import msgspec
 
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.objects import Pod, Service, controller_of
-from gatekeep.model.plan import Access, GateTarget, Match, ServiceForecast, Step
+from gatekeep.model.objects import Pod, Service
+from gatekeep.model.plan import Access, GateTarget, Hold, Match, ServiceForecast, Step
 from gatekeep.model.policy import Gate, TrafficGate, floor_of
 from gatekeep.model.record import GateName, Record, services_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning import access, moves, preflight
+from gatekeep.planning.admitting import refuse_unknown, wanted_admissions, withdrawn_admissions
+from gatekeep.planning.adoption import holds_of
 from gatekeep.planning.draft import Draft
-from gatekeep.planning.task import GateTask, base_of, is_unsettled, known_gates
+from gatekeep.planning.task import GateTask, Sparing, base_of, is_unsettled, known_gates, standing_gates
+from gatekeep.planning.templates import (
+    adopted_after,
+    check_templates,
+    former_templates,
+    given_by_others,
+    to_change,
+    wanted_templates,
+)
 from gatekeep.strategies.rotation import desired_rotation
 
 _KEPT_LIMIT = 1000
@@ -39,7 +49,14 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
     known = known_gates(name, policy, record)
     preflight.check_gate(services, policy.gate, known, snapshot)
     bases = [base_of(service.spec.selector or {}, known) for service in services]
-    rotation = desired_rotation(policy, bases, snapshot)
+    rotation = desired_rotation(policy, bases, snapshot, standing_gates(services, known))
+    templates = wanted_templates(policy, rotation.match, bases, record, snapshot)
+    holds = {item.uid: item for item in record.holds} if record else {}
+    check_templates(templates, known, holds, snapshot)
+    admitted = wanted_admissions(policy, rotation.match, snapshot)
+    withdrawn = withdrawn_admissions(record, admitted)
+    refuse_unknown(name, withdrawn, snapshot)
+    spared = _spared(name, policy.gate, record, snapshot)
     return GateTask(
         name=name,
         services=services,
@@ -47,11 +64,18 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
         known=known,
         members=rotation.members,
         match=rotation.match,
-        kept=_kept(name, policy.gate, record, snapshot),
+        group=rotation.group,
+        kept=_kept(name, policy.gate, spared, snapshot),
         floor=policy.spec.floor,
         timeout_seconds=timeout_seconds,
         policy=policy,
         unsettled=is_unsettled(record),
+        templates=templates,
+        holds=holds,
+        admitted=admitted,
+        withdrawn=withdrawn,
+        holds_new=policy.spec.new_pods == "Hold",
+        strips=spared,
     )
 
 
@@ -67,6 +91,12 @@ def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seco
                 where=str(service.ref),
                 hint="give the Service a selector of its own first, such as the app label of its pods",
             )
+    templates = former_templates(record)
+    holds = {item.uid: item for item in record.holds}
+    check_templates(templates, known, holds, snapshot)
+    withdrawn = withdrawn_admissions(record, ())
+    refuse_unknown(name, withdrawn, snapshot)
+    spared = _spared(name, record.gate, record, snapshot)
     return GateTask(
         name=name,
         services=services,
@@ -74,11 +104,15 @@ def retire_task(name: GateName, record: Record, snapshot: Snapshot, timeout_seco
         known=known,
         members=frozenset(),
         match=Match(namespace=name.namespace, any_of=()),
-        kept=_kept(name, record.gate, record, snapshot),
+        kept=_kept(name, record.gate, spared, snapshot),
         floor=record.policy.spec.floor,
         timeout_seconds=timeout_seconds,
         policy=record.policy,
         unsettled=is_unsettled(record),
+        templates=templates,
+        holds=holds,
+        withdrawn=withdrawn,
+        strips=spared,
     )
 
 
@@ -125,21 +159,31 @@ def _gate_target(task: GateTask, record: Record | None, snapshot: Snapshot) -> G
         services=tuple(service.name for service in task.services),
         policy=policy,
         kept=_recorded_kept(task, record, snapshot),
+        adopted=(*adopted_after(task.target, task.templates, record, snapshot), *task.admitted),
+        holds=_holds(task, snapshot),
     )
 
 
-def _kept(name: GateName, gate: Gate, record: Record | None, snapshot: Snapshot) -> frozenset[str]:
-    """Pods whose label was not put there by gatekeep: they had it before the gate, or their template gives it."""
-    recorded = frozenset(record.kept) if record else frozenset()
-    return recorded | {pod.uid for pod in snapshot.pods_in(name.namespace) if _template_gives(gate, pod, snapshot)}
+def _holds(task: GateTask, snapshot: Snapshot) -> tuple[Hold, ...]:
+    keys = sorted({key for _, key in task.templates})
+    held = {item.uid: item for key in keys for item in to_change(task.templates, key, task.holds, snapshot)}
+    return holds_of(held.values(), task.holds)
 
 
-def _template_gives(gate: Gate, pod: Pod, snapshot: Snapshot) -> bool:
-    if pod.labels.get(gate.key) != gate.value:
-        return False
-    owner = controller_of(pod.metadata)
-    workload = snapshot.workload_index.get(owner.uid) if owner else None
-    return workload is not None and workload.spec.template.metadata.labels.get(gate.key) == gate.value
+def _spared(name: GateName, gate: Gate, record: Record | None, snapshot: Snapshot) -> Sparing:
+    """Whose label was not put there by gatekeep: they had it before the gate, or their template gives it."""
+    owners = given_by_others(gate, record.adopted if record else (), name.namespace, snapshot)
+    return Sparing(owner_uids=owners, pod_uids=record.kept if record else ())
+
+
+def _kept(name: GateName, gate: Gate, spared: Sparing, snapshot: Snapshot) -> frozenset[str]:
+    pods = snapshot.pods_in(name.namespace)
+    given = (pod.uid for pod in pods if pod.labels.get(gate.key) == gate.value and _is_given(pod, spared, snapshot))
+    return frozenset([*given, *spared.pod_uids])
+
+
+def _is_given(pod: Pod, spared: Sparing, snapshot: Snapshot) -> bool:
+    return not snapshot.owner_uids(pod).isdisjoint(spared.owner_uids)
 
 
 def _recorded_kept(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[str, ...]:
@@ -156,6 +200,7 @@ def _recorded_kept(task: GateTask, record: Record | None, snapshot: Snapshot) ->
     carrying = [
         pod.uid
         for pod in snapshot.pods_in(task.name.namespace)
-        if pod.labels.get(task.target.key) == task.target.value and not _template_gives(task.target, pod, snapshot)
+        if pod.labels.get(task.target.key) == task.target.value
+        and not (task.strips is not None and _is_given(pod, task.strips, snapshot))
     ]
     return tuple(sorted(carrying)[:_KEPT_LIMIT])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gatekeep.model.plan import GateTarget, Match
+from gatekeep.model.objects import controller_of
+from gatekeep.model.plan import Adopted, GateTarget, Match
 from gatekeep.model.policy import Floor, Gate
 from gatekeep.model.record import GateName
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning.admitting import new_admissions, object_name
 from gatekeep.planning.preflight import find_services
 from gatekeep.planning.task import GateTask, temporary_gate
 
@@ -56,7 +58,29 @@ def _task(
         floor=Floor(min_ready=min((floors.get((gate.namespace, item), 0) for item in names), default=0)),
         timeout_seconds=_TIMEOUT_SECONDS,
         policy=None,
+        templates={} if keep_labels else _former_templates(begin, end),
+        withdrawn=() if keep_labels else _new_admissions(gate, begin, end),
     )
+
+
+def _new_admissions(gate: GateTarget, begin: Snapshot, end: Snapshot) -> tuple[Adopted, ...]:
+    """What the plan has labelled by admission and nothing did before."""
+    created = {item.name for item in new_admissions(begin, end)}
+    name = GateName(gate.namespace, gate.name)
+    return tuple(item for item in gate.adopted if item.by == "Admission" and object_name(name, item) in created)
+
+
+def _former_templates(begin: Snapshot, end: Snapshot) -> dict[tuple[str, str], str | None]:
+    """The template labels that the plan changed, as they were."""
+    found: dict[tuple[str, str], str | None] = {}
+    for item in begin.workloads:
+        before = item.spec.template.metadata.labels
+        later = end.workload_index.get(item.uid)
+        after = later.spec.template.metadata.labels if later is not None else before
+        owned = item.kind == "ReplicaSet" and controller_of(item.metadata) is not None
+        if not owned:
+            found.update({(item.uid, key): before.get(key) for key, _ in before.items() ^ after.items()})
+    return found
 
 
 def _former_gate(gate: GateTarget, name: str, begin: Snapshot, end: Snapshot) -> Gate | None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gatekeep.model.objects import Service
-from gatekeep.model.plan import Match
+from gatekeep.model.plan import Adopted, Hold, Match
 from gatekeep.model.policy import Floor, Gate, TrafficGate
 from gatekeep.model.record import GateName, Record
 
 TEMPORARY_VALUE = "open"
+
+
+class Sparing(NamedTuple):
+    """Whose gate label stays: workloads whose own template gives it, and pods that had it before the gate, by uid."""
+
+    owner_uids: tuple[str, ...]
+    pod_uids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +28,11 @@ class GateTask:
     ``target`` None retires the gate. ``members`` are the uids that should carry the label, ``match`` whoever should,
     ``kept`` the uids whose label was there before the gate. ``known`` are all gates that may stand on the Services.
     ``unsettled`` says that the last run did not come to its end: the controller may not have read what it wrote.
+    ``templates`` says what the templates of workloads (by uid) should have for a label key, None for nothing; one that
+    is not named stays. ``holds`` are what a killed run may have left held still, by uid. ``group`` is whoever may be a
+    member; ``holds_new`` keeps its newborn pods out until they are admitted. ``admitted`` are the workloads whose later
+    pods get the label by admission, ``withdrawn`` those that no longer do. ``strips`` says whose labels stay when they
+    are taken off whoever carries them by then; without it only pods that are known now lose theirs.
     """
 
     name: GateName
@@ -33,6 +46,13 @@ class GateTask:
     timeout_seconds: int
     policy: TrafficGate | None
     unsettled: bool = False
+    templates: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    group: Match = field(default_factory=Match)
+    admitted: tuple[Adopted, ...] = ()
+    withdrawn: tuple[Adopted, ...] = ()
+    holds_new: bool = False
+    strips: Sparing | None = None
 
     @property
     def reference(self) -> str:
@@ -76,3 +96,9 @@ def base_of(selector: Mapping[str, str], known: tuple[Gate, ...]) -> dict[str, s
 def gated(base: Mapping[str, str], gate: Gate) -> dict[str, str]:
     """The selector that requires ``gate`` on top of ``base``."""
     return {**base, gate.key: gate.value}
+
+
+def standing_gates(services: Iterable[Service], known: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """The known gates on the Services; none while one of them has none."""
+    found = [gates_on(service.spec.selector or {}, known) for service in services]
+    return tuple(dict.fromkeys(gate for gates in found for gate in gates)) if all(found) else ()

@@ -16,7 +16,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gatekeep.model.objects import ConfigMap, EndpointSlice, Node, ObjectMeta, Pod, Service, Workload
+from gatekeep.model.admission import API_VERSION, BINDING, POLICY
+from gatekeep.model.objects import (
+    AdmissionObject,
+    ConfigMap,
+    EndpointSlice,
+    Node,
+    ObjectMeta,
+    Pod,
+    Service,
+    Workload,
+)
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 from gatekeep.sources import tree
 from gatekeep.sources.files import open_regular, printable, unreadable
@@ -59,9 +69,16 @@ _KINDS = {
     "Node": _Kind("v1", "nodes", Node, namespaced=False),
     "ConfigMap": _Kind("v1", "configmaps", ConfigMap),
     "Namespace": _Kind("v1", "namespaces", _Namespace, namespaced=False),
+    POLICY: _Kind(API_VERSION, "mutatingadmissionpolicies", AdmissionObject, namespaced=False),
+    BINDING: _Kind(API_VERSION, "mutatingadmissionpolicybindings", AdmissionObject, namespaced=False),
 }
 _WORKLOADS = tuple(kind for kind, about in _KINDS.items() if about.cls is Workload)
-_NEVER_MISSING = ("ConfigMap", "Namespace")  # a cluster that gatekeep has not touched yet has none worth keeping
+_NEVER_MISSING = (
+    "ConfigMap",
+    "Namespace",
+    POLICY,
+    BINDING,
+)  # a cluster that gatekeep has not touched yet has none worth keeping
 _DECODE = {kind: msgspec.json.Decoder(about.cls).decode for kind, about in _KINDS.items()}
 _decode_type = msgspec.json.Decoder(_Type).decode
 
@@ -118,6 +135,12 @@ def _snapshot(objects: _Objects, digest: str) -> Snapshot:
         workloads=tuple(one for kind in _WORKLOADS for one in objects[kind]),
         nodes=tuple(objects["Node"]),
         config_maps=tuple(one for one in objects["ConfigMap"] if one.metadata.labels.get(MANAGED_BY) == "gatekeep"),
+        admission=tuple(
+            one
+            for kind in (POLICY, BINDING)
+            for one in objects[kind]
+            if one.metadata.labels.get(MANAGED_BY) == "gatekeep"
+        ),
         missing=frozenset(absent),
     )
 

@@ -104,7 +104,7 @@ def load_policies(
         policies=tuple(found.policies),
         places=tuple(found.places),
         manifests=tuple(found.manifests),
-        findings=(*found.findings, *_synced(found), *_unadopted(found)),
+        findings=(*found.findings, *_synced(found)),
     )
 
 
@@ -222,17 +222,6 @@ def _synced(found: _Found) -> Iterator[Finding]:
             message = f'a sync may read this policy, and no cluster knows its kind; annotate {LOCAL_CONFIG}: "true"'
             where = located.position
             yield _finding("local-config", message, where.file, where.line)
-
-
-def _unadopted(found: _Found) -> Iterator[Finding]:
-    """A wish that is accepted and not heard yet is said aloud."""
-    for located in found.policies:
-        adopt = located.policy.spec.adopt
-        if adopt != "Template":
-            message = f"adopt: {adopt}: not built yet: pods born later stay out of rotation until the next apply"
-            where = located.position
-            finding = _finding("adopt-not-built", message, where.file, where.line)
-            yield msgspec.structs.replace(finding, severity="info")
 
 
 def _finding(rule: str, message: str, file: str, line: int) -> Finding:

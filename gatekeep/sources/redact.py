@@ -23,8 +23,8 @@ def dump_snapshot(objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
     Left out, wherever they stand: the env and envFrom of containers (templates, CronJobs and ControllerRevisions
     included) and the last-applied annotation, which repeats them. Pods also lose their managedFields; Services and
-    workloads keep them, for they tell who would revert a change. Of ConfigMaps only gatekeep's own are kept, of
-    Namespaces only kube-system; a Secret never is. The objects themselves stay as they are.
+    workloads keep them, for they tell who would revert a change. Of ConfigMaps and admission policies only gatekeep's
+    own are kept, of Namespaces only kube-system; a Secret never is. The objects themselves stay as they are.
     """
     kept = sorted((_redacted(item) for item in objects if _is_kept(item)), key=_order)
     return {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": kept}
@@ -33,7 +33,7 @@ def dump_snapshot(objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _is_kept(item: Mapping[str, Any]) -> bool:
     metadata = item.get("metadata") or {}
     match item.get("kind"):
-        case "ConfigMap":
+        case "ConfigMap" | "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding":
             return (metadata.get("labels") or {}).get(MANAGED_BY) == "gatekeep"
         case "Namespace":
             return bool(metadata.get("name") == SYSTEM_NAMESPACE)

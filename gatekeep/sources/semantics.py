@@ -45,6 +45,9 @@ def policy_problems(policy: Policy, node: Node, file: str) -> Iterator[Problem]:
             place = position(services.items[index] if isinstance(services, ListNode) else node, file)
             yield Problem(place, f"services: {service} is named twice", "name it once")
         seen.add(service)
+    if policy.spec.new_pods == "Join" and (admit := at(node, "spec", "admit")) is not None:
+        message = "admit: it says who of the held pods is let in, and newPods: Join holds none"
+        yield Problem(position(admit, file), message, "write newPods: Hold, or leave admit out")
     yield from _group(policy.spec.rotation.pool, at(node, "spec", "rotation", "pool"), file, "pool")
 
 

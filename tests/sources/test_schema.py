@@ -39,6 +39,8 @@ GOOD = [
     ("  floor: {minReady: 50%}\n", ""),
     ("pool: {}", "pool: {anyOf: [{owners: [{kind: DaemonSet, name: rng}]}], except: [{selector: {}}]}"),
     ("  floor:", "  adopt: Reconcile\n  newPods: Join\n  floor:"),
+    ("  floor:", "  newPods: Hold\n  admit: All\n  floor:"),
+    ("  floor:", "  newPods: Hold\n  admit: 3\n  floor:"),
 ]
 BAD = [
     ("  floor:", "  flor: 1\n  floor:"),

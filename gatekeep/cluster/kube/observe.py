@@ -6,18 +6,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import msgspec
+
 from gatekeep.cluster.kube.calls import Caller
 from gatekeep.cluster.kube.lists import WorkloadItem, list_all
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model.errors import ForbiddenError, NotFoundError
-from gatekeep.model.objects import ConfigMap, EndpointSlice, Node, Pod, Service
+from gatekeep.model.objects import AdmissionObject, ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
 WORKLOAD_KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
 MANAGED = {"app.kubernetes.io/managed-by": "gatekeep"}
 PARALLEL_LISTS = 16
 
+ADMISSION_KINDS = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+
 T = TypeVar("T")
+
+
+class AdmissionItem(msgspec.Struct, frozen=True, gc=False):
+    """An admission policy or binding inside a list, which does not say its kind."""
+
+    metadata: OwnedMeta
 
 
 def snapshot(
@@ -25,7 +35,7 @@ def snapshot(
 ) -> Snapshot:
     """The snapshot of ``namespaces`` (none: all). ``identify`` gives the identity and what of it could not be read.
 
-    Nodes, ConfigMaps and the identity may be missing; any other kind that may not be listed raises
+    Nodes, ConfigMaps, admission policies and the identity may be missing; any other kind that may not be listed raises
     :class:`ForbiddenError`.
     """
     threads = ThreadPoolExecutor(PARALLEL_LISTS, thread_name_prefix="gatekeep-list")
@@ -37,6 +47,7 @@ def snapshot(
         workloads = {kind: jobs.start(kind, WorkloadItem) for kind in WORKLOAD_KINDS}
         nodes = jobs.start("Node", Node)
         config_maps = jobs.start("ConfigMap", ConfigMap)
+        admission = {kind: jobs.start(kind, AdmissionItem) for kind in ADMISSION_KINDS}
         who, unknown = threads.submit(identify).result()
         return Snapshot(
             identity=who,
@@ -46,6 +57,12 @@ def snapshot(
             workloads=tuple(item.of(kind) for kind, parts in workloads.items() for item in _joined(parts)),
             nodes=tuple(jobs.optional("nodes", nodes)),
             config_maps=tuple(jobs.optional("configmaps", config_maps)),
+            admission=tuple(
+                AdmissionObject(kind=kind, metadata=item.metadata)
+                for kind, parts in admission.items()
+                for item in jobs.optional(RESOURCES[kind].plural, parts)
+            ),
+            unserved=frozenset(jobs.unserved),
             missing=frozenset(jobs.missing) | unknown,
         )
     finally:
@@ -61,11 +78,12 @@ class _Jobs:
         self.threads = threads
         self.namespaces = namespaces
         self.missing: set[str] = set()
+        self.unserved: set[str] = set()
 
     def start(self, kind: str, item: type[T]) -> list[Future[list[T]]]:
         """One list for each namespace, or one for a kind that has none."""
         resource = RESOURCES[kind]
-        labels = MANAGED if kind == "ConfigMap" else None
+        labels = MANAGED if kind in ("ConfigMap", *ADMISSION_KINDS) else None
 
         def run(namespace: str) -> list[T]:
             return list_all(self.caller, resource, namespace, item, labels=labels).items
@@ -78,8 +96,11 @@ class _Jobs:
         for part in parts:
             try:
                 found.extend(part.result())
-            except (ForbiddenError, NotFoundError):
+            except ForbiddenError:
                 self.missing.add(plural)
+            except NotFoundError:
+                self.missing.add(plural)
+                self.unserved.add(plural)
         return found
 
 

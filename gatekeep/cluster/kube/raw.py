@@ -10,7 +10,7 @@ import msgspec
 from gatekeep.cluster.kube.calls import Caller
 from gatekeep.cluster.kube.failures import Request
 from gatekeep.cluster.kube.lists import list_all
-from gatekeep.cluster.kube.observe import MANAGED
+from gatekeep.cluster.kube.observe import ADMISSION_KINDS, MANAGED
 from gatekeep.cluster.kube.paths import member
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model.errors import ForbiddenError, NotFoundError
@@ -29,6 +29,7 @@ SNAPSHOT_KINDS = (
     "PodDisruptionBudget",
     "NetworkPolicy",
     "ConfigMap",
+    *ADMISSION_KINDS,
 )
 
 _decode = msgspec.json.Decoder().decode
@@ -61,7 +62,7 @@ def kube_system(caller: Caller) -> dict[str, Any]:
 
 def _objects(caller: Caller, kind: str, namespace: str, report: Callable[[str, str], None]) -> Iterator[dict[str, Any]]:
     resource = RESOURCES[kind]
-    labels = MANAGED if kind == "ConfigMap" else None
+    labels = MANAGED if kind in ("ConfigMap", *ADMISSION_KINDS) else None
     try:
         # Bytes first: an expired list starts over, and what was yielded cannot be taken back.
         listed = list_all(caller, resource, namespace, msgspec.Raw, labels=labels)
