@@ -9,9 +9,9 @@ from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.waits import EndpointsWait
+from gatekeep.model.waits import EndpointsWait, ExistsWait
 from gatekeep.proof.scope import touched
-from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceWrites, Timeline
+from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceWrites, Timeline, WorkloadWrites
 
 
 def problem_of(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: bool) -> str | None:
@@ -57,6 +57,8 @@ def waits_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: 
         if not isinstance(moment, Barrier):
             continue
         wait = moment.wait
+        if not isinstance(wait, EndpointsWait | ExistsWait):
+            continue
         service = services.get((wait.namespace, wait.service))
         if service is None:
             return f"step {moment.step} waits for Service {wait.namespace}/{wait.service}, which does not exist then"
@@ -83,6 +85,10 @@ def _unnamed_problem(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str 
             if others:
                 pods = sorted(str(pod.ref) for pod in snapshot.pods if pod.uid in others)
                 return f"step {moment.step} does not name {pods[0]}, which its match would label"
+        if isinstance(moment, WorkloadWrites) and moment.step in named:
+            sets = sorted(str(moment.workloads[uid].ref) for uid in moment.workloads.keys() - named[moment.step])
+            if sets:
+                return f"step {moment.step} does not name {sets[0]}, which its match would label"
     return None
 
 

@@ -16,6 +16,8 @@ from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
+from gatekeep.proof import drift_workloads
+from gatekeep.proof.bindings import name_in
 
 _SHOWN = 10
 
@@ -27,6 +29,7 @@ def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
     seen: set[tuple[str, str]] = set()
     for step in plan.steps:
         found.extend(_awaited(step, snapshot, seen))
+        found.extend(drift_workloads.stale(step, snapshot, seen))
         for change in step.changes:
             found.extend(_changed(step, change, pods, snapshot, seen))
     if len(found) > _SHOWN:
@@ -59,12 +62,14 @@ def fulfilled(plan: Plan, snapshot: Snapshot) -> bool:
     pods = {pod.uid: pod for pod in snapshot.pods}
     if any(uid in pods and pods[uid].labels.get(key) != value for (uid, key), value in labels.items()):
         return False
+    if not drift_workloads.fulfilled(plan, snapshot):
+        return False
     return all(_as_planned(item, snapshot) for item in plan.services) and not _selectors_differ(plan, snapshot)
 
 
 def _written(change: Change) -> Iterable[tuple[str, str | None]]:
     for op in change.patch:
-        if op.op != "test" and op.path.startswith("/metadata/labels/"):
+        if op.op != "test" and op.path.startswith("/metadata/labels/") and name_in(op.value) is None:
             yield patches.tokens_of(op.path)[2], None if op.op == "remove" else op.value
 
 
@@ -131,6 +136,8 @@ def _changed(
         if pod is not None:
             yield from _labels_changed(where, change, pod, seen)
         return
+    if change.kind != "Service":
+        return
     key = (change.namespace, change.name)
     if step.action != "Patch" or key in seen:
         seen.add(key)
@@ -152,7 +159,7 @@ def _labels_changed(where: str, change: Change, pod: Pod, seen: set[tuple[str, s
         seen.add((pod.metadata.uid, op.path))
         key = patches.tokens_of(op.path)[2]
         live = pod.metadata.labels.get(key)
-        if live != op.value:
+        if live != op.value and name_in(op.value) is None:
             yield f"{where}: the label {key} was {_quoted(op.value)} when the plan was made, now it is {_quoted(live)}"
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from gatekeep.model.endpoints import SLICE_CAPACITY
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.selectors import matches_map
-from gatekeep.model.waits import EndpointsWait, ExistsWait, Wait
-from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline
+from gatekeep.model.waits import EndpointsWait, ExistsWait, ServiceWait
+from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline, service_of
 from gatekeep.proof.streams import MOST_MIXED_PARTS, Atom, Seen, View, least, reachable, refuse_many
 
 Versions = Mapping[ServiceKey, Mapping[int, Service | None]]
@@ -137,11 +137,11 @@ def explore(
             case ServiceWrites():
                 matters = {name for name, last in awaited.items() if last > moment.step} | {key}
                 run.service_steps.append(frozenset((moment.step, name) for name in moment.services.keys() & matters))
-            case Barrier() if (moment.wait.namespace, moment.wait.service) in versions:
+            case Barrier(step, EndpointsWait() | ExistsWait() as wait) if service_of(wait) in versions:
                 _look(run, node)
                 if run.verdict.violation is None:
-                    _pass_barrier(run, moment.wait, moment.step)
-            case Barrier():
+                    _pass_barrier(run, wait, step)
+            case _:
                 pass  # says nothing of this Service; leaving it out only adds states
         if run.verdict.violation is not None:
             break
@@ -154,8 +154,8 @@ def explore(
 def _last_waits(timeline: Timeline, versions: Versions) -> dict[ServiceKey, int]:
     """The last step that waits for each Service in play; what becomes of a helper after that changes nothing."""
     waits = [moment for moment in timeline.moments if isinstance(moment, Barrier)]
-    named = [((moment.wait.namespace, moment.wait.service), moment.step) for moment in waits]
-    return {name: step for name, step in named if name in versions}
+    named = [(service_of(moment.wait), moment.step) for moment in waits]
+    return {name: step for name, step in named if name is not None and name in versions}
 
 
 def classify(
@@ -283,7 +283,7 @@ def _check(run: Exploration, members: frozenset[int], old: View, view: View, nod
     )
 
 
-def _pass_barrier(run: Exploration, wait: Wait, step: int) -> None:
+def _pass_barrier(run: Exploration, wait: ServiceWait, step: int) -> None:
     """Keeps the views in which the slices show what the wait asks for; the controller is there or further on."""
     name = (wait.namespace, wait.service)
     met = [view for view in run.shown[name] if _is_met(run, wait, view)]
@@ -296,7 +296,7 @@ def _pass_barrier(run: Exploration, wait: Wait, step: int) -> None:
     run.proved = least(still)
 
 
-def _is_met(run: Exploration, wait: Wait, view: View) -> bool:
+def _is_met(run: Exploration, wait: ServiceWait, view: View) -> bool:
     name = (wait.namespace, wait.service)
     if isinstance(wait, ExistsWait):
         return run.selector(name, view) is not None

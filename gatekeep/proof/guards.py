@@ -13,8 +13,13 @@ from gatekeep.model.patches import Op, Patch
 from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_problems
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.waits import Bound
+from gatekeep.proof import relabel
+from gatekeep.proof.bindings import bindings_of
 from gatekeep.proof.helpers import Helpers
 from gatekeep.proof.simulate import with_selector
+from gatekeep.proof.templates import KINDS, is_set_step
+from gatekeep.proof.workload_guards import WorkloadGuards, recorded_holds
 
 _ELSE = "somebody-else"
 _UID = "/metadata/uid"
@@ -27,17 +32,31 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
     pods = {pod.uid: pod for pod in snapshot.pods}
     checked: set[tuple[str, str]] = set()
     helpers = Helpers(plan, snapshot)
+    waits, bindings = relabel.revision_waits(plan), bindings_of(plan)
+    workloads = WorkloadGuards(
+        snapshot, dict(snapshot.workload_index), recorded_holds(snapshot),
+        lambda namespace, key: _key_problem(namespace, key, snapshot, checked),
+    )  # fmt: skip
     for step in plan.steps:
         if len({(change.kind, change.namespace, change.name) for change in step.changes}) < len(step.changes):
             return f"step {step.number} writes one object twice: which write comes last is chance"
+        if problem := workloads.wait_problem(step, bindings):
+            return f"step {step.number}: {problem}"
+        if relabel.is_relabel(step):
+            if problem := relabel.problem_of(step, waits, pods, snapshot):
+                return f"step {step.number}: {problem}"
+            continue
         for change in step.changes:
+            if change.kind not in ("Pod", "Service", *KINDS):
+                return f"step {step.number} touches a {change.kind}, which no plan of this version does"
+            if change.kind in KINDS and (problem := workloads.change_problem(step, change)):
+                return f"step {step.number}: {problem}"
             if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, snapshot, checked)):
                 return f"step {step.number}: {problem}"
             if change.kind == "Service" and (problem := _service_problem(step, change, services, helpers)):
                 return f"step {step.number}: {problem}"
-            if change.kind not in ("Pod", "Service"):
-                return f"step {step.number} touches a {change.kind}, which no plan of this version does"
-        if problem := _match_problem(step, snapshot, checked):
+        problem = workloads.match_problem(step) if is_set_step(step) and step.match else None
+        if problem := problem or _match_problem(step, snapshot, checked):
             return f"step {step.number}: {problem}"
     return helpers.left()
 
@@ -72,16 +91,20 @@ def _pod_problem(
 def _match_problem(step: Step, snapshot: Snapshot, checked: set[tuple[str, str]]) -> str | None:
     """Whom a match labels is written as carefully as who is named, and with the same label."""
     match = step.match
-    if match is None:
+    if match is None or is_set_step(step):
         return None
     if match.gate is None or step.action != "Patch":
         return "a match says which label to put on, on a step that patches pods"
-    edits = [op for item in step.changes for op in item.patch[1:] if op.op in ("add", "replace")]
-    put_on = {(_keys((op,))[0], op.value) for op in edits}
-    if put_on - {(match.gate.key, match.gate.value)}:
-        return f"the match puts on {match.gate.key}={match.gate.value}, the patches another label"
-    if value_problems(match.gate.value) or key_problems(match.gate.key):
-        return f"{match.gate.key}={match.gate.value} is no valid label"
+    value = match.gate.value
+    if isinstance(value, Bound) or match.gate.old is not None or step.requires:
+        return f"{match.gate.key} is no label whose value a run finds out"
+    writes = ("add", "replace", "remove") if value is None else ("add", "replace")
+    edits = [op for item in step.changes for op in item.patch[1:] if op.op in writes]
+    written = {(_keys((op,))[0], None if op.op == "remove" else op.value) for op in edits}
+    if written - {(match.gate.key, value)}:
+        return f"the match puts on {match.gate.key}={value}, the patches another label"
+    if value_problems(value or "") or key_problems(match.gate.key):
+        return f"{match.gate.key}={value} is no valid label"
     if problem := _key_problem(match.namespace, match.gate.key, snapshot, checked):
         return f"the match touches the label {match.gate.key}, {problem}"
     return None

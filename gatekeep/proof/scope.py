@@ -8,10 +8,20 @@ from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_ga
 from gatekeep.model.objects import ObjectMeta, Pod, Service
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.waits import ExistsWait
+from gatekeep.model.waits import EndpointsWait
 from gatekeep.proof.explore import Versions
 from gatekeep.proof.helpers import are_helper_labels
-from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, Timeline
+from gatekeep.proof.simulate import (
+    Barrier,
+    Labels,
+    PodWrites,
+    ServiceKey,
+    ServiceWrites,
+    Timeline,
+    WorkloadWrites,
+    service_of,
+)
+from gatekeep.proof.templates import labels_of
 
 
 def touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
@@ -56,9 +66,9 @@ def in_play(service: Service, snapshot: Snapshot, timeline: Timeline) -> Version
     for moment in timeline.moments:
         if not isinstance(moment, Barrier):
             continue
-        name = (moment.wait.namespace, moment.wait.service)
-        helpful = isinstance(moment.wait, ExistsWait) or dict(moment.wait.selector) in selectors
-        if name in found or not helpful:
+        wait, name = moment.wait, service_of(moment.wait)
+        helpful = not isinstance(wait, EndpointsWait) or dict(wait.selector) in selectors
+        if name is None or name in found or not helpful:
             continue
         found[name] = {0: snapshot.service(*name)}
         _record(found[name], name, timeline)
@@ -83,9 +93,19 @@ def slices_of(service: Service, snapshot: Snapshot) -> int:
     )
 
 
-def newborn(snapshot: Snapshot, namespace: str) -> Iterable[Pod]:
-    """What the adversary may let be born at any time: one pod of each template, with the template's labels only."""
+def newborn(snapshot: Snapshot, namespace: str, timeline: Timeline) -> Iterable[Pod]:
+    """What the adversary may let be born at any time: one pod of each template, with the template's labels only.
+
+    Of a template that the plan edits, one from before and one from after each edit.
+    """
+    edited: dict[str, list[Labels]] = {}
+    for moment in timeline.moments:
+        if isinstance(moment, WorkloadWrites):
+            for uid, after in moment.workloads.items():
+                edited.setdefault(uid, []).append(labels_of(after))
     for workload in snapshot.workloads_in(namespace):
-        labels = workload.spec.template.metadata.labels
-        if labels:
-            yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))
+        found: list[Labels] = []
+        for labels in (labels_of(workload), *edited.get(workload.uid, ())):
+            if labels and labels not in found:
+                found.append(labels)
+                yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))

@@ -5,11 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gatekeep.model.admission import API_VERSION as ADMISSION_VERSION
+from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.plan import Change, Match, Plan, Step
-from gatekeep.model.waits import Wait
+from gatekeep.model.waits import (
+    AdmissionWait,
+    DurationWait,
+    EndpointsWait,
+    ExistsWait,
+    FieldWait,
+    RevisionWait,
+    Wait,
+    WaitObject,
+)
+from gatekeep.proof import templates
 
 LONGEST_WAIT_SECONDS = 86400
 _MOST_PHASES = 1_000_000
+_VERSIONS = {"Pod": "v1", "Service": "v1", **dict.fromkeys(templates.KINDS, "apps/v1"),
+             **dict.fromkeys((POLICY, BINDING), ADMISSION_VERSION)}  # fmt: skip
+_CLUSTER_WIDE = (POLICY, BINDING)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -36,17 +51,50 @@ def _wait_problem(wait: Wait | None) -> str | None:
         return None
     if not 1 <= wait.timeout_seconds <= LONGEST_WAIT_SECONDS:
         return f"a wait lasts between 1 and {LONGEST_WAIT_SECONDS} seconds, not {wait.timeout_seconds}"
-    return _name_problem((wait.namespace, wait.service))
+    match wait:
+        case EndpointsWait() | ExistsWait():
+            return _name_problem((wait.namespace, wait.service))
+        case FieldWait():
+            return _object_problem(wait.object) or _field_problem(wait)
+        case RevisionWait():
+            if wait.object.kind not in ("DaemonSet", "StatefulSet"):
+                return f"a {wait.object.kind} has no revisions"
+            return _object_problem(wait.object)
+        case AdmissionWait():
+            return _object_problem(wait.owner)
+        case DurationWait():
+            most = LONGEST_WAIT_SECONDS
+            return None if 0 <= wait.seconds <= most else f"{wait.seconds} is no number of seconds up to {most}"
+
+
+def _object_problem(item: WaitObject) -> str | None:
+    if item.kind not in templates.KINDS or item.api_version != _VERSIONS[item.kind]:
+        return f"a wait looks at workloads, not at a {item.kind} of {item.api_version!r}"
+    return _name_problem((item.namespace, item.name))
+
+
+def _field_problem(wait: FieldWait) -> str | None:
+    if (wait.at_least is None) == (wait.equals is None):
+        return "a wait for a field says what it must at least be, or what it must equal"
+    paths = (wait.path, wait.while_.path if wait.while_ is not None else wait.path)
+    return None if all(path.startswith("/") for path in paths) else f"{paths[0]!r} leads to no field"
 
 
 def _changes_problem(changes: Iterable[Change]) -> str | None:
     kinds: set[str] = set()
     namespaces: set[str] = set()
     for change in changes:
-        if change.api_version != "v1":
-            return f"{change.kind} {change.namespace}/{change.name} is of {change.api_version!r}, expected v1"
+        expected = _VERSIONS.get(change.kind)
+        if expected is None:
+            return f"it touches a {change.kind}, which no plan of this version does"
+        if change.api_version != expected:
+            where = f"{change.kind} {change.namespace}/{change.name}"
+            return f"{where} is of {change.api_version!r}, expected {expected}"
         kinds.add(change.kind)
-        namespaces.add(change.namespace)
+        if change.kind not in _CLUSTER_WIDE:
+            namespaces.add(change.namespace)
+        elif change.namespace:
+            return f"{change.kind} {change.name} has a namespace, {change.namespace!r}; it is of the whole cluster"
         if not _NAME.fullmatch(change.name):
             return f"{change.name!r} is no name of an object"
     if len(kinds) > 1:
@@ -68,8 +116,8 @@ def _match_problem(step: Step) -> str | None:
     for change in step.changes:
         if change.namespace != match.namespace:
             return f"its match is for namespace {match.namespace}, its changes are in {change.namespace}"
-        if change.kind != "Pod":
-            return f"a match is for pods, and the step touches a {change.kind}"
+        if change.kind not in ("Pod", "ReplicaSet"):
+            return f"a match is for pods or ReplicaSets, and the step touches a {change.kind}"
     if any(part.namespace or part.gate for part in _parts(match)):
         return "a part of its match names a namespace or a label of its own"
     return None

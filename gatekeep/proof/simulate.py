@@ -5,9 +5,8 @@ Nothing here knows how plans are made. Patches are applied in the API server's d
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,15 +15,17 @@ from gatekeep.model import patches
 from gatekeep.model.endpoints import is_terminal
 from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Pod, Service
-from gatekeep.model.patches import Op, Patch
+from gatekeep.model.objects import Pod, Service, Workload
+from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.waits import EndpointsWait, Wait
+from gatekeep.model.waits import EndpointsWait, ExistsWait, RevisionWait, Wait
+from gatekeep.proof.assume import assumed
+from gatekeep.proof.bindings import placeholders, resolved, text
+from gatekeep.proof.labels import Labels, ServiceKey, behind_uid, labels_after, with_label, with_selector
+from gatekeep.proof.templates import KINDS, is_set_step, patched, set_matches, with_set_label
 
-Labels = Mapping[str, str]
-ServiceKey = tuple[str, str]
-_UID = "/metadata/uid"
+__all__ = ["Labels", "ServiceKey", "assumed", "with_selector"]
 
 
 class SimulationError(Exception):
@@ -55,65 +56,30 @@ class Barrier:
     wait: Wait
 
 
-Moment = PodWrites | ServiceWrites | Barrier
+@dataclass(frozen=True)
+class WorkloadWrites:
+    """One parallel step on workloads: each as it is after the step, by uid."""
+
+    step: int
+    workloads: Mapping[str, Workload]
+
+
+Moment = PodWrites | ServiceWrites | WorkloadWrites | Barrier
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The plan as the API server sees it, and the labels and Services at its end."""
+    """The plan as the API server sees it, and the labels, Services and workloads at its end."""
 
     moments: tuple[Moment, ...]
     labels: Mapping[str, Labels]
     services: Mapping[ServiceKey, Service]
+    workloads: Mapping[str, Workload]
 
 
-def assumed(plan: Plan, snapshot: Snapshot) -> Snapshot:
-    """The snapshot as the plan's ``test`` operations and waits assume it, where a field has changed since.
-
-    What counts of each field is the first step that relies on it. A plan is proved on what it assumes; that the cluster
-    is still so is a question of its own (``drift``).
-    """
-    pods = {pod.metadata.uid: pod for pod in snapshot.pods}
-    services = dict(snapshot.service_index)
-    settled: set[tuple[object, ...]] = set()
-    for step in plan.steps:
-        if isinstance(step.wait, EndpointsWait):
-            _assume_selector((step.wait.namespace, step.wait.service), step.wait.selector, services, settled)
-        for change in step.changes:
-            if change.kind == "Pod" and change.uid in pods:
-                _assume_labels(change, pods, settled)
-            elif change.kind == "Service":
-                key = (change.namespace, change.name)
-                tests = (op.value for op in change.patch if op.op == "test" and op.path == "/spec/selector")
-                tested = next(tests, None)
-                if key in services and services[key].metadata.uid == change.uid and isinstance(tested, dict):
-                    _assume_selector(key, tested, services, settled)
-                settled.add(key)
-    return replace(snapshot, pods=tuple(pods.values()), services=tuple(services.values()))
-
-
-def _assume_selector(
-    key: ServiceKey, selector: Labels, services: dict[ServiceKey, Service], settled: set[tuple[object, ...]]
-) -> None:
-    if key in services and key not in settled and dict(services[key].spec.selector or {}) != dict(selector):
-        services[key] = with_selector(services[key], dict(selector))
-    settled.add(key)
-
-
-def _assume_labels(change: Change, pods: dict[str, Pod], settled: set[tuple[object, ...]]) -> None:
-    uid = change.uid or ""
-    pod, edits = pods[uid], {}
-    for op in change.patch:
-        if op.op != "test" or op.path == _UID or (uid, op.path) in settled:
-            continue
-        settled.add((uid, op.path))
-        if pod.metadata.labels.get(_label_of(op)) != op.value:
-            edits[_label_of(op)] = op.value
-    if not edits:
-        return
-    kept = {key: value for key, value in pod.labels.items() if key not in edits}
-    labels = kept | {key: value for key, value in edits.items() if isinstance(value, str)}
-    pods[uid] = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=labels))
+def service_of(wait: Wait) -> ServiceKey | None:
+    """The Service that a wait asks about; None for one that asks other controllers than that of endpoints."""
+    return (wait.namespace, wait.service) if isinstance(wait, EndpointsWait | ExistsWait) else None
 
 
 def replay(plan: Plan, snapshot: Snapshot) -> Timeline:
@@ -121,27 +87,37 @@ def replay(plan: Plan, snapshot: Snapshot) -> Timeline:
     labels: dict[str, Labels] = {}
     pods = {pod.uid: pod for pod in snapshot.pods}
     services = dict(snapshot.service_index)
+    workloads = dict(snapshot.workload_index)
+    values = placeholders(plan)
     moments: list[Moment] = []
     for step in plan.steps:
         if step.wait is not None:
             moments.append(Barrier(step.number, step.wait))
+            _learn(step.wait, workloads, values)
             continue
-        written = _pod_writes(step, pods, labels)
-        written.update(_joining(step, snapshot, labels, written))
+        written = _pod_writes(step, pods, labels, values)
+        written.update(_joining(step, snapshot, labels, written, values))
         if written:
             labels.update(written)
             moments.append(PodWrites(step.number, written))
         moved = _service_writes(step, services)
         if moved:
             moments.append(ServiceWrites(step.number, moved))
+        edited = _workload_writes(step, snapshot, workloads)
+        if edited:
+            workloads.update(edited)
+            moments.append(WorkloadWrites(step.number, edited))
     final = {pod.uid: labels.get(pod.uid, pod.labels) for pod in snapshot.pods}
-    return Timeline(moments=tuple(moments), labels=final, services=services)
+    return Timeline(moments=tuple(moments), labels=final, services=services, workloads=workloads)
 
 
-def _pod_writes(step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels]) -> dict[str, Labels]:
+def _pod_writes(
+    step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels], values: Mapping[str, str]
+) -> dict[str, Labels]:
     """A named pod that is gone is skipped, as apply skips it."""
     written: dict[str, Labels] = {}
     shared: dict[tuple[int, Patch], Labels] = {}
+    binds = bool(step.requires)
     for change in step.changes:
         if change.kind != "Pod":
             continue
@@ -151,7 +127,7 @@ def _pod_writes(step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels
         uid = pod.metadata.uid
         live = labels.get(uid, pod.metadata.labels)
         try:
-            rest = behind_uid(uid, change.patch)
+            rest = behind_uid(uid, resolved(change.patch, values) if binds else change.patch)
             # Pods of one template mostly share one labels object: they share the outcome too.
             if (id(live), rest) not in shared:
                 shared[id(live), rest] = labels_after(live, rest)
@@ -162,60 +138,60 @@ def _pod_writes(step: Step, pods: Mapping[str, Pod], labels: Mapping[str, Labels
 
 
 def _joining(
-    step: Step, snapshot: Snapshot, labels: Mapping[str, Labels], written: Mapping[str, Labels]
-) -> dict[str, Labels]:
+    step: Step, snapshot: Snapshot, labels: Mapping[str, Labels], written: Mapping[str, Labels],
+    values: Mapping[str, str],
+) -> dict[str, Labels]:  # fmt: skip
     """Pods that the step does not name and that apply labels all the same, because they belong to its match."""
     match = step.match
-    if match is None or match.gate is None:
+    if match is None or match.gate is None or is_set_step(step):
         return {}
-    key, value = match.gate.key, match.gate.value
+    key, gate = match.gate.key, match.gate
+    value = None if gate.value is None else text(gate.value, values)
+    old = None if gate.old is None else text(gate.old, values)
     found: dict[str, Labels] = {}
     for pod in snapshot.pods_in(match.namespace):
         live = labels.get(pod.uid, pod.labels)
         if live.get(key) == value or pod.uid in written or is_terminal(pod):
             continue
+        if pod.uid in match.except_uids or (old is not None and live.get(key) != old):
+            continue
         if in_match(match, live, snapshot.owner_uids(pod)):
-            found[pod.uid] = {**live, key: value}
+            found[pod.uid] = with_label(live, key, value)
     return found
 
 
-def behind_uid(uid: str, patch: Patch) -> Patch:
-    """The patch without its tests of the uid, which must hold. Raises :class:`PatchRejectedError`."""
-    if patch and patch[0].path == _UID and patch[0].op == "test" and patch[0].value == uid:
-        patch = patch[1:]
-    for op in patch:
-        if op.path == _UID and op.op == "test" and op.value != uid:
-            raise PatchRejectedError(f"test of {_UID}: expected {op.value!r}, found {uid!r}")
-    return patch
+def _learn(wait: Wait, workloads: dict[str, Workload], values: Mapping[str, str]) -> None:
+    """Once its controller has seen the template, a StatefulSet names the revision in its status."""
+    if not isinstance(wait, RevisionWait) or wait.object.uid not in workloads:
+        return
+    found, name = workloads[wait.object.uid], next(iter(wait.bind), None)
+    if found.kind == "StatefulSet" and name is not None:
+        status = msgspec.structs.replace(found.status, update_revision=values[name])
+        workloads[found.uid] = msgspec.structs.replace(found, status=status)
 
 
-def labels_after(labels: Labels, rest: Patch) -> Labels:
-    """The pod's labels after ``rest``, which touches labels only. Raises :class:`PatchRejectedError`."""
-    edits = _edits(rest, tuple([labels.get(_label_of(op)) for op in rest]))
-    result = dict(labels)
-    for key, value in edits:
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = value
-    return result
-
-
-@functools.lru_cache(maxsize=4096)
-def _label_of(op: Op) -> str:
-    tokens = patches.tokens_of(op.path)
-    if len(tokens) != 3 or tokens[:2] != ("metadata", "labels"):
-        raise PatchRejectedError(f"a step on pods may only touch labels, not {op.path}")
-    return tokens[2]
-
-
-@functools.lru_cache(maxsize=4096)
-def _edits(rest: Patch, live: tuple[str | None, ...]) -> tuple[tuple[str, str | None], ...]:
-    """New values (None = gone) of the touched labels; pods that are alike share one evaluation."""
-    keys = [_label_of(op) for op in rest]
-    labels = {key: value for key, value in zip(keys, live, strict=True) if value is not None}
-    document = patches.apply({"metadata": {"labels": labels}}, rest)
-    return tuple((key, document["metadata"]["labels"].get(key)) for key in dict.fromkeys(keys))
+def _workload_writes(step: Step, snapshot: Snapshot, workloads: Mapping[str, Workload]) -> dict[str, Workload]:
+    """What the step makes of workloads: of those it names, and of ReplicaSets that belong to its match."""
+    written: dict[str, Workload] = {}
+    for change in step.changes:
+        if change.kind not in KINDS:
+            continue
+        found = workloads.get(change.uid or "")
+        if found is None and change.kind == "ReplicaSet":
+            continue  # no pod is born from it any more; apply skips it
+        if found is None:
+            where = f"{change.kind} {change.namespace}/{change.name}"
+            raise SimulationError(f"step {step.number} does not apply to {where}: it does not exist")
+        try:
+            written[found.uid] = patched(found, change.patch)
+        except PatchRejectedError as error:
+            raise SimulationError(f"step {step.number} does not apply to {found.ref}: {error.message}") from error
+    if step.match is not None and is_set_step(step):
+        for uid in step.match.owner_uids or ():
+            for item in snapshot.replica_sets_of(uid):
+                if item.uid not in written and set_matches(step.match, workloads[item.uid]):
+                    written[item.uid] = with_set_label(workloads[item.uid], step.match)
+    return written
 
 
 def _service_writes(step: Step, services: dict[ServiceKey, Service]) -> dict[ServiceKey, Service | None]:
@@ -260,8 +236,3 @@ def _created(change: Change) -> Service:
         return msgspec.convert({**body, "metadata": metadata}, Service, strict=False)
     except msgspec.ValidationError as error:
         raise PatchRejectedError(f"the object to create is no Service: {error}") from error
-
-
-def with_selector(service: Service, selector: Mapping[str, str] | None) -> Service:
-    """``service`` with another selector."""
-    return msgspec.structs.replace(service, spec=msgspec.structs.replace(service.spec, selector=selector))

@@ -10,9 +10,13 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from gatekeep.model import patches
+from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.plan import GateTarget, Plan, ServiceForecast, Step
 from gatekeep.model.policy import TrafficGate, floor_of
 from gatekeep.model.selectors import key_problems, value_problems
+from gatekeep.model.waits import AdmissionWait, EndpointsWait, ExistsWait, FieldWait, RevisionWait, Wait
+from gatekeep.proof import templates
+from gatekeep.proof.relabel import REVISION_HASH, is_relabel
 
 ServiceKey = tuple[str, str]
 
@@ -90,8 +94,11 @@ def _claim_problem(claim: ServiceForecast) -> str | None:
 
 def _step_problem(step: Step, gate: GateTarget) -> str | None:
     """What the step touches outside its gate."""
-    namespaces = {change.namespace for change in step.changes}
-    namespaces.update(part.namespace for part in (step.match, step.wait) if part is not None)
+    namespaces = {change.namespace for change in step.changes if change.kind not in (POLICY, BINDING)}
+    if step.match is not None:
+        namespaces.add(step.match.namespace)
+    if step.wait is not None:
+        namespaces.update(_namespaces_of(step.wait))
     if others := sorted(namespaces - {gate.namespace}):
         return f"it is in namespace {others[0]}, its gate in {gate.namespace}"
     if step.action != "Patch":
@@ -103,17 +110,30 @@ def _step_problem(step: Step, gate: GateTarget) -> str | None:
 
 
 def _label_problem(step: Step, gate: GateTarget) -> str | None:
-    """The only labels that a plan puts on pods are those of its gate."""
+    """The only labels that a plan puts on pods and templates are those of its gate, and marks of a revision."""
     put_on = {
-        (patches.tokens_of(op.path)[2], op.value)
-        for change in step.changes if change.kind == "Pod"
-        for op in change.patch if op.op in ("add", "replace")
+        (patches.tokens_of(op.path)[-1], op.value if isinstance(op.value, str) else "a value that is bound")
+        for change in step.changes if change.kind == "Pod" or change.kind in templates.KINDS
+        for op in change.patch if op.op in ("add", "replace") and "/labels/" in op.path
     }  # fmt: skip
-    if step.match is not None and step.match.gate is not None:
-        put_on.add((step.match.gate.key, step.match.gate.value))
+    match = step.match.gate if step.match is not None else None
+    if match is not None and match.value is not None:
+        put_on.add((match.key, match.value if isinstance(match.value, str) else "a value that is bound"))
+    if is_relabel(step):
+        put_on = {(key, value) for key, value in put_on if key != REVISION_HASH}
     if others := sorted(put_on - set(_labels_of(gate))):
         return f"it puts on {others[0][0]}={others[0][1]}, which is not the label of its gate"
     return None
+
+
+def _namespaces_of(wait: Wait) -> Iterable[str]:
+    match wait:
+        case EndpointsWait() | ExistsWait():
+            yield wait.namespace
+        case FieldWait() | RevisionWait():
+            yield wait.object.namespace
+        case AdmissionWait():
+            yield wait.owner.namespace
 
 
 def _labels_of(gate: GateTarget) -> Iterable[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import msgspec
@@ -13,7 +13,7 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof import claims, guards, shape, simulate, targets
+from gatekeep.proof import bindings, claims, guards, shape, simulate, targets
 from gatekeep.proof.explore import Verdict, explore
 from gatekeep.proof.scope import edges, in_play, newborn, slices_of, touched
 from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
@@ -58,7 +58,7 @@ def prove(
 
 
 def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, frozenset[str]], *, exact: bool) -> Result:
-    if problem := shape.problem_of(plan):
+    if problem := shape.problem_of(plan) or bindings.problem_of(plan):
         return _refuted(problem)
     try:
         # A plan made of this very snapshot may assume nothing else; of a document, ``drift`` says what has changed.
@@ -101,7 +101,9 @@ def with_proof(plan: Plan, result: Result) -> Plan:
 def final_snapshot(plan: Plan, snapshot: Snapshot) -> Snapshot:
     """The snapshot as it is once the plan is carried out. Raises :class:`SimulationError`."""
     timeline = simulate.replay(plan, simulate.assumed(plan, snapshot))
-    return snapshot.relabelled(timeline.labels, timeline.services.values())
+    found = snapshot.relabelled(timeline.labels, timeline.services.values())
+    workloads = tuple(timeline.workloads[item.uid] for item in snapshot.workloads)
+    return found if workloads == snapshot.workloads else replace(found, workloads=workloads)
 
 
 def _refuted(reason: str) -> Result:
@@ -143,7 +145,7 @@ def _explore_one(
     before, after = edges(service, versions, pods, timeline, ready[service.namespace, service.name])
     required = max(min(len(before), len(after)), min(floor, len(before)))
     slices = slices_of(service, snapshot)
-    births = tuple(newborn(snapshot, service.namespace))
+    births = tuple(newborn(snapshot, service.namespace, timeline))
     yield explore(service, timeline, pods, versions, ready, required=required, slices=slices, newborn=births)
     if not is_local(service):
         return
