@@ -71,7 +71,7 @@ class EmbeddedCluster:
         self.write_latency = write_latency
         self._identity = identity
         self._forbidden = tuple(forbidden)
-        self._mutating_admission = mutating_admission
+        self._unserved = () if mutating_admission else (POLICY, BINDING)
         self._hooks = Hooks()
         self._addresses = service_addresses()
         self._store = Store(self.clock, random.Random(f"{seed}:names"))
@@ -115,10 +115,10 @@ class EmbeddedCluster:
             return replace(self._identity, uid=namespace.uid)
 
     def snapshot(self, namespaces: Sequence[str]) -> Snapshot:
-        """Everything gatekeep looks at. Nodes, ConfigMaps and the kube-system Namespace may be ``missing``; any other
-        kind that may not be listed raises :class:`ForbiddenError`."""
+        """Everything gatekeep looks at. Nodes, ConfigMaps, admission policies and the kube-system Namespace may be
+        ``missing``; any other kind that may not be listed raises :class:`ForbiddenError`."""
         with self.clock.lock:
-            return read_snapshot(self._store, self.identity(), namespaces, self.may)
+            return read_snapshot(self._store, self.identity(), namespaces, self.may, self._unserved)
 
     def list_pods(self, namespace: str, selector: Mapping[str, str] | None = None) -> tuple[Pod, ...]:
         """The pods of a namespace that carry the labels of ``selector``, by name."""
@@ -269,7 +269,7 @@ class EmbeddedCluster:
         access = access_to(verb, kind, namespace)
         if not self.may(access):
             raise refused(access)
-        if kind in (POLICY, BINDING) and not self._mutating_admission:
+        if kind in self._unserved:
             raise NotFoundError(f"cannot {verb} {access.resource}: the server does not serve them (HTTP 404)")
 
     def _find(self, ref: ObjectRef) -> Stored:

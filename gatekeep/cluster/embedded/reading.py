@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatekeep.cluster.embedded.access import access_to, refused
 from gatekeep.cluster.embedded.store import WORKLOADS, Store, Stored
 from gatekeep.cluster.resources import RESOURCES
+from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.plan import Access
 from gatekeep.model.record import MANAGED_BY
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
-OPTIONAL = ("Node", "ConfigMap")
+OPTIONAL = ("Node", "ConfigMap", POLICY, BINDING)
 """Kinds that a snapshot may lack; without the others there is nothing to plan with."""
 
 
 def read_snapshot(
-    store: Store, identity: ClusterIdentity, namespaces: Sequence[str], may: Callable[[Access], bool]
+    store: Store,
+    identity: ClusterIdentity,
+    namespaces: Sequence[str],
+    may: Callable[[Access], bool],
+    unserved: Collection[str] = (),
 ) -> Snapshot:
     """Every kind, listed in ``namespaces`` (none given means all). Raises :class:`ForbiddenError`, see ``OPTIONAL``."""
-    missing: set[str] = set() if identity.uid else {"namespaces"}
+    plurals = frozenset(RESOURCES[kind].plural for kind in unserved)
+    missing = {*plurals, *(() if identity.uid else ("namespaces",))}
 
     def listed(kind: str, selector: Mapping[str, str] | None = None) -> Iterable[Any]:
         places = (namespaces or ("",)) if RESOURCES[kind].namespaced else ("",)
@@ -43,5 +49,7 @@ def read_snapshot(
         workloads=tuple(item for kind in WORKLOADS for item in listed(kind)),
         nodes=tuple(listed("Node")),
         config_maps=tuple(listed("ConfigMap", {MANAGED_BY: "gatekeep"})),
+        admission=tuple(item for kind in (POLICY, BINDING) for item in listed(kind, {MANAGED_BY: "gatekeep"})),
+        unserved=plurals,
         missing=frozenset(missing),
     )

@@ -11,14 +11,25 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
-from gatekeep.model.objects import ConfigMap, EndpointSlice, Lease, Node, ObjectRef, Pod, Service, Workload
+from gatekeep.model.admission import BINDING, POLICY
+from gatekeep.model.objects import (
+    AdmissionObject,
+    ConfigMap,
+    EndpointSlice,
+    Lease,
+    Node,
+    ObjectRef,
+    Pod,
+    Service,
+    Workload,
+)
 from gatekeep.model.selectors import matches_map
 
 GENERATED = "bcdfghjklmnpqrstvwxz2456789"
 """The letters of generated names: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/rand/rand.go"""
 
 WORKLOADS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
-COUNTED = (*WORKLOADS, "Job", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+COUNTED = (*WORKLOADS, "Job", POLICY, BINDING)
 """Kinds whose ``metadata.generation`` counts changes of their spec."""
 TYPES: Mapping[str, type[Any]] = {
     "Pod": Pod,
@@ -27,6 +38,7 @@ TYPES: Mapping[str, type[Any]] = {
     "Node": Node,
     "ConfigMap": ConfigMap,
     "Lease": Lease,
+    **dict.fromkeys((POLICY, BINDING), AdmissionObject),
     **dict.fromkeys(WORKLOADS, Workload),
 }
 
