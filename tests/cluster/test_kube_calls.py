@@ -79,6 +79,15 @@ def test_creation_and_deletion(server: ApiServer) -> None:
     assert (options["preconditions"], options["propagationPolicy"]) == ({"uid": "u1"}, "Background")
 
 
+def test_a_dry_run_says_so(server: ApiServer) -> None:
+    server.on("POST", "/api/v1/namespaces/shop/pods", Reply(named("probe-x")))
+    with client(server) as cluster:
+        cluster.dry_run_create("Pod", "shop", {"metadata": {"generateName": "probe-"}})
+    (seen,) = server.requests
+    assert seen.query == {"dryRun": "All", "fieldManager": "gatekeep", "fieldValidation": "Strict"}
+    assert json.loads(seen.body) == {"metadata": {"generateName": "probe-"}}
+
+
 def test_access_reviews(server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     server.on("POST", path, Reply({"status": {"allowed": True}}, 201), Reply({"status": {}}, 201))

@@ -21,13 +21,17 @@ EMPTY = [
     "/api/v1/nodes",
     "/api/v1/namespaces/shop/configmaps",
 ]
+ADMISSION = [
+    "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
+    "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
+]
 
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
     with api_server() as running:
         running.on("GET", PODS, listed())
-        for path in EMPTY:
+        for path in (*EMPTY, *ADMISSION):
             running.on("GET", path, listed())
         running.on(
             "GET", "/api/v1/namespaces/kube-system", Reply({"kind": "Namespace", "metadata": {"uid": "cluster-1"}})
@@ -109,8 +113,23 @@ def test_a_snapshot_lists_every_kind_once(server: ApiServer) -> None:
         ("DaemonSet", "hasher", None),
     ]
     assert (found.identity.uid, found.identity.version, found.missing) == ("cluster-1", "v1.36.3", frozenset())
-    assert [len(server.asked(path)) for path in (PODS, *EMPTY, "/version")] == [2] * 9 + [1]
-    assert server.asked(EMPTY[-1])[0].query["labelSelector"] == "app.kubernetes.io/managed-by=gatekeep"
+    assert [len(server.asked(path)) for path in (PODS, *EMPTY, *ADMISSION, "/version")] == [2] * 11 + [1]
+    for path in (EMPTY[-1], *ADMISSION):
+        assert server.asked(path)[0].query["labelSelector"] == "app.kubernetes.io/managed-by=gatekeep"
+
+
+def test_admission_policies_are_listed_where_they_are_served(server: ApiServer) -> None:
+    server.on("GET", ADMISSION[0], listed(named("gatekeep-shop-rng")))
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop"])
+    assert [(item.kind, item.name) for item in found.admission] == [("MutatingAdmissionPolicy", "gatekeep-shop-rng")]
+    assert found.unserved == frozenset()
+    for path in ADMISSION:
+        server.on("GET", path, status(404, "the server could not find the requested resource", "NotFound"))
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop"])
+    assert found.admission == ()
+    assert found.unserved == {"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"} == found.missing
 
 
 def test_without_namespaces_everything_is_listed(server: ApiServer) -> None:
