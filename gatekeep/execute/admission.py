@@ -9,11 +9,12 @@ from gatekeep.execute.context import Context, ref_of
 from gatekeep.execute.fields import Unmet, poll, ref_of_wait
 from gatekeep.execute.resend import resending
 from gatekeep.execute.values import bind, value_of
+from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.errors import AlreadyExistsError, RefusedError
 from gatekeep.model.plan import Change, Step
 from gatekeep.model.waits import AdmissionWait
 
-KINDS = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+KINDS = frozenset({POLICY, BINDING})
 _PAUSES = (0.1, 0.1)
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,

@@ -71,7 +71,7 @@ def _act(context: Context, step: Step) -> None:
     match step.action:
         case "Wait":
             resending(context.cluster.clock, lambda: _wait(context, step))
-        case "Create" if kinds <= set(admission.KINDS):
+        case "Create" if kinds <= admission.KINDS:
             admission.create(context, step)
         case "Create":
             services.create(context, step)

@@ -16,7 +16,7 @@ from gatekeep.cluster.embedded import EmbeddedCluster
 from gatekeep.model.errors import GatekeepError, IncompleteError, PatchRejectedError, RefusedError, UnsafeError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.plan import Plan, Step
-from gatekeep.model.waits import EndpointsWait
+from gatekeep.model.waits import EndpointsWait, ExistsWait
 from tests.execute.faults import NEVER, Moments
 from tests.execute.world import (
     ALWAYS,
@@ -93,7 +93,7 @@ def test_another_writer_changes_the_selector(name: str) -> None:
 
 def relies_on_selector(step: Step) -> bool:
     """Waits for, or patches, the Service itself."""
-    waits = step.wait is not None and step.wait.service == "rng"
+    waits = isinstance(step.wait, EndpointsWait | ExistsWait) and step.wait.service == "rng"
     return waits or any(change.kind == "Service" and change.name == "rng" for change in step.changes)
 
 
