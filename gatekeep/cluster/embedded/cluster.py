@@ -12,7 +12,7 @@ from gatekeep.cluster.embedded.access import access_to, is_forbidden, refused
 from gatekeep.cluster.embedded.admission import Admission
 from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
 from gatekeep.cluster.embedded.controls import Controls
-from gatekeep.cluster.embedded.decoding import created, updated
+from gatekeep.cluster.embedded.decoding import created, patched, updated
 from gatekeep.cluster.embedded.defaults import service_addresses, with_defaults, with_kind
 from gatekeep.cluster.embedded.deletion import Deletion
 from gatekeep.cluster.embedded.endpoints import EndpointController
@@ -30,14 +30,13 @@ from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
 from gatekeep.cluster.embedded.workloads import WorkloadControllers
 from gatekeep.cluster.protocol import FIELD_MANAGER
 from gatekeep.model.admission import BINDING, POLICY
-from gatekeep.model.errors import AlreadyExistsError, GatekeepError, NotFoundError, PatchRejectedError
+from gatekeep.model.errors import AlreadyExistsError, NotFoundError, PatchRejectedError
 from gatekeep.model.objects import ObjectRef, Pod
-from gatekeep.model.patches import Patch, apply
+from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Access
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
 IDENTITY = ClusterIdentity(server="embedded", version="v1.36.3")
-MAX_OPERATIONS = 10_000
 
 Change = Callable[[Object], None]
 
@@ -165,11 +164,7 @@ class EmbeddedCluster:
         """
         with self.clock.lock, self._write("patch", ref):
             stored = self._find(ref)
-            if len(patch) > MAX_OPERATIONS:
-                raise GatekeepError(
-                    f"expected at most {MAX_OPERATIONS} operations (HTTP 413), found {len(patch)}", where=str(ref)
-                )
-            return _copy(self._replace(stored, _applied(stored, patch), manager))
+            return _copy(self._replace(stored, patched(ref, stored.data, patch), manager))
 
     def delete(self, ref: ObjectRef, uid: str | None = None) -> None:
         """Deletes the object. Raises :class:`NotFoundError`, or :class:`PatchRejectedError` (409) for another uid."""
@@ -284,17 +279,6 @@ class EmbeddedCluster:
 
     def _recorded(self, old: Mapping[str, Any], new: Object, kind: str, manager: str) -> Object:
         return recorded(old, new, manager, timestamp(self.clock.now())) if kind in TRACKED_KINDS else new
-
-
-def _applied(stored: Stored, patch: Patch) -> Any:
-    try:
-        return apply(stored.data, patch)
-    except PatchRejectedError as error:
-        raise PatchRejectedError(
-            f"the API server refuses the patch (HTTP 422): {error.message}",
-            where=str(stored.ref),
-            hint="a guard did not hold or a path is missing: read the object again",
-        ) from error
 
 
 def _copy(stored: Stored) -> dict[str, Any]:

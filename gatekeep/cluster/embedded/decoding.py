@@ -19,7 +19,10 @@ from gatekeep.cluster.embedded.podmaker import GENERATION_ANNOTATION
 from gatekeep.cluster.embedded.store import COUNTED, TYPES, WORKLOADS, Object, clone
 from gatekeep.model.errors import GatekeepError, PatchRejectedError, RefusedError
 from gatekeep.model.objects import ObjectRef
+from gatekeep.model.patches import Patch, apply
 from gatekeep.model.selectors import LabelSelector, key_problems, matches, selector_problems, value_problems
+
+MAX_OPERATIONS = 10_000
 
 Path = tuple[str, ...]
 
@@ -75,6 +78,22 @@ def created(ref: ObjectRef, data: Any) -> Object:
     if ref.kind in _WITH_STATUS:
         new.pop("status", None)
     return new
+
+
+def patched(ref: ObjectRef, old: Object, patch: Patch) -> Any:
+    """``old`` after the patch, not decoded yet. Raises :class:`PatchRejectedError` (422), GatekeepError (413)."""
+    if len(patch) > MAX_OPERATIONS:
+        raise GatekeepError(
+            f"expected at most {MAX_OPERATIONS} operations (HTTP 413), found {len(patch)}", where=str(ref)
+        )
+    try:
+        return apply(old, patch)
+    except PatchRejectedError as error:
+        raise PatchRejectedError(
+            f"the API server refuses the patch (HTTP 422): {error.message}",
+            where=str(ref),
+            hint="a guard did not hold or a path is missing: read the object again",
+        ) from error
 
 
 def updated(ref: ObjectRef, old: Object, data: Any, *, status: bool = False) -> Object:

@@ -1,6 +1,6 @@
 """ControllerRevisions: the history of a DaemonSet's or StatefulSet's pod template.
 
-An equal old revision is used again and gets the next number; what a revision says never changes.
+An equal old revision is used again and gets the next number; what a revision says never changes. All are kept.
 https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/daemon/update.go (constructHistory, snapshot) and
 https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/statefulset/stateful_set_control.go
 (getStatefulSetRevisions).
