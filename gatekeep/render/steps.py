@@ -8,6 +8,7 @@ from gatekeep.model.plan import Step
 from gatekeep.render.layout import Cell, column_widths, counted, table, table_rows, wrap
 from gatekeep.render.style import Style
 from gatekeep.render.words import Line, alike, lines_of, match_words, together, totals
+from gatekeep.render.workloads import is_mark
 
 LEGEND = "+ adds   - removes   ~ changes   ? waits until the cluster shows it"
 PHASES = "phase: begins when the one before it is done, its waits included"
@@ -94,7 +95,7 @@ def _lasts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
 
 
 def _why(step: Step, style: Style) -> str:
-    if step.match is None:
+    if step.match is None or is_mark(step):
         return style.text(step.reason)
     if any(change.kind != "Pod" for change in step.changes):
         return style.text(f"{step.reason}, and ReplicaSets made until then")

@@ -77,10 +77,12 @@ def alike(first: Step, second: Step) -> bool:
     one, other = first.wait, second.wait
     if not isinstance(one, FieldWait) or not isinstance(other, FieldWait):
         return False
-    same = (one.object.kind, one.object.namespace, wait_words(one)[1], first.phase, first.reason, first.policy)
-    return same == (
-        other.object.kind, other.object.namespace, wait_words(other)[1], second.phase, second.reason, second.policy
-    )  # fmt: skip
+    return _without_name(first, one) == _without_name(second, other)
+
+
+def _without_name(step: Step, wait: FieldWait) -> tuple[object, ...]:
+    item = wait.object
+    return item.kind, item.namespace, wait.path, wait.equals, step.phase, step.reason, step.policy
 
 
 def together(steps: Sequence[Step]) -> Line:
@@ -208,13 +210,15 @@ def _value(value: Any) -> str:
 
 def totals(steps: Sequence[Step]) -> str:
     """``6 label edits, 1 template edit, 1 selector edit``: what is written to objects that were there before."""
-    changes = [change for step in steps if step.action == "Patch" for change in step.changes]
-    patched = Counter(spoken for change in changes if (spoken := _spoken(change)))
+    changes = [(step, change) for step in steps if step.action == "Patch" for change in step.changes]
+    patched = Counter(spoken for step, change in changes if (spoken := _spoken(step, change)))
     return ", ".join(counted(number, spoken) for spoken, number in patched.items())
 
 
-def _spoken(change: Change) -> str:
+def _spoken(step: Step, change: Change) -> str:
     """What kind of edit it is; empty for one that holds a workload still, or lets it go, and is taken back."""
     if change.kind in workloads.KINDS:
         return "template edit" if workloads.writes_template(change.patch) else ""
+    if workloads.is_mark(step):
+        return "revision mark"
     return {"Pod": "label edit", "Service": "selector edit"}.get(change.kind, f"edit of {change.kind}")

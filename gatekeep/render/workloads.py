@@ -66,7 +66,7 @@ def condition_words(wait: ClusterWait) -> tuple[str, str]:
         case FieldWait():
             return _object(wait.object), _field(wait)
         case RevisionWait():
-            return _object(wait.object), f"the revision of its pods, but {_label(wait.gate)}, is found"
+            return _object(wait.object), f"its pods' revision {_label(wait.gate)} is found"
         case AdmissionWait():
             return f"later pods of {_object(wait.owner)}", f"are born {_label(wait.gate)}"
         case DurationWait():
