@@ -76,18 +76,37 @@ def resolved(patch: Patch, values: Mapping[str, str]) -> Patch:
 def problem_of(plan: Plan) -> str | None:
     """A name that is bound twice, used before it is bound, or required where the step does not need it."""
     known: dict[str, Binding] = {}
+    implied: dict[str, frozenset[str]] = {}
     for step in plan.steps:
+        if stray := next((name for name in step.requires if name not in known), None):
+            return f"step {step.number} requires {stray!r}, which no step before it binds"
+        # Once one of these is bound, so is whatever the step that binds it requires.
+        certain = frozenset(step.requires).union(*(implied[name] for name in step.requires))
         for name in _used_by(step):
             if name not in known:
                 return f"step {step.number} relies on {name!r}, which no step before it binds"
-            if known[name].source == "revision" and name not in step.requires:
+            if known[name].source == "revision" and name not in certain:
                 return f"step {step.number} relies on {name!r}, which may stay unbound, and does not require it"
-        if stray := next((name for name in step.requires if name not in known), None):
-            return f"step {step.number} requires {stray!r}, which no step before it binds"
         for name, binding in _bound_by(step):
             if not name or name in known:
                 return f"step {step.number} binds {name!r}, which is no name of its own"
-            known[name] = binding
+            known[name], implied[name] = binding, certain
+    return None
+
+
+def omission_problem(step: Step, known: Mapping[str, Binding]) -> str | None:
+    """A step that requires something may be left out. Only what the very workload of a revision needs it for may be."""
+    wait, match = step.wait, step.match
+    if not step.requires:
+        return None
+    uids: tuple[str, ...] = ()
+    if isinstance(wait, FieldWait | RevisionWait):
+        uids = (wait.object.uid,)
+    elif match is not None and all(change.kind == "Pod" for change in step.changes):
+        uids = match.owner_uids or ()
+    for name in step.requires:
+        if known[name].source != "revision" or (known[name].uid,) != uids:
+            return f"it may not be left out where {name!r} stays unbound"
     return None
 
 

@@ -15,7 +15,7 @@ from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_p
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import Bound
 from gatekeep.proof import relabel
-from gatekeep.proof.bindings import bindings_of
+from gatekeep.proof.bindings import bindings_of, omission_problem
 from gatekeep.proof.helpers import Helpers
 from gatekeep.proof.simulate import with_selector
 from gatekeep.proof.templates import KINDS, is_set_step
@@ -40,7 +40,7 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
     for step in plan.steps:
         if len({(change.kind, change.namespace, change.name) for change in step.changes}) < len(step.changes):
             return f"step {step.number} writes one object twice: which write comes last is chance"
-        if problem := workloads.wait_problem(step, bindings):
+        if problem := omission_problem(step, bindings) or workloads.wait_problem(step, bindings):
             return f"step {step.number}: {problem}"
         if relabel.is_relabel(step):
             if problem := relabel.problem_of(step, waits, pods, snapshot):

@@ -13,7 +13,7 @@ from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof import bindings, claims, guards, shape, simulate, targets
+from gatekeep.proof import bindings, claims, guards, holds, shape, simulate, targets, workloads
 from gatekeep.proof.explore import Verdict, explore
 from gatekeep.proof.scope import edges, in_play, newborn, slices_of, touched
 from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
@@ -71,14 +71,21 @@ def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, froze
         timeline = simulate.replay(plan, base)
     except SimulationError as error:
         return _refuted(str(error))
-    if problem := claims.problem_of(plan, base, timeline, exact=exact):
+    problem = claims.problem_of(plan, base, timeline, exact=exact) or holds.problem_of(plan, base, timeline)
+    if problem:
         return _refuted(problem)
     try:
         result = _explore_all(plan, base, timeline, may_empty)
+        later = workloads.explore(plan, base, timeline)
     except TooManyPartsError:
         return _refuted("a step has more kinds of pods than can be explored; split the policy into several gates")
-    problem = claims.waits_problem(plan, base, timeline, exact=exact) if result.proof.holds else None
-    return _refuted(problem) if problem else result
+    problem = later.problem
+    if result.proof.holds and problem is None:
+        problem = claims.waits_problem(plan, base, timeline, exact=exact)
+    if not result.proof.holds or problem is None:
+        proof = msgspec.structs.replace(result.proof, states=result.proof.states + later.states)
+        return replace(result, proof=proof)
+    return _refuted(problem)
 
 
 def verified(plan: Plan, snapshot: Snapshot, *, exact: bool = True) -> VerifiedPlan | Proof:
