@@ -86,7 +86,7 @@ class _Sequence:
         """Pauses Deployments; sets the others to OnDelete and edits their templates in the same patch."""
         deployments = self._of("Deployment")
         paused = [item for item in deployments if not self._now(item).spec.paused]
-        self._edit(paused, "hold it still", lambda item: [FieldEdit(PAUSED, None, True)], {"paused": GENERATION})
+        self._edit(paused, "a paused Deployment rolls nothing out", lambda item: [FieldEdit(PAUSED, None, True)], {"paused": GENERATION})
         for kind in REVISIONED:
             binds = {"labelled": GENERATION}
             if kind == "DaemonSet":
@@ -95,7 +95,7 @@ class _Sequence:
             self._edit(edited, self._later_pods(), self._held_edits, binds)
         self.draft.next_phase()
         for item in deployments:
-            self._await_observed(item, "its controller has seen the pause")
+            self._await_observed(item, "else it would roll out when its ReplicaSets change")
         self.draft.next_phase()
 
     def edit_replica_sets(self) -> None:
@@ -110,7 +110,7 @@ class _Sequence:
         self._edit(lacking, self._later_pods(), lambda item: [self._label_edit(item)], {"labelled": GENERATION}, match)
         self.draft.next_phase()
         for one in (*sets, *self._of("ReplicaSet")):
-            self._await_observed(one, "its controller has seen the template")
+            self._await_observed(one, "from here on its pods are born so")
 
     def find_revisions(self) -> None:
         """By content: the revision of today's pods with the label. Where there is none another writer was there."""
@@ -122,7 +122,7 @@ class _Sequence:
                     observed=self.observed.get(item.uid, item.metadata.generation),
                     bind={name: _HASH_POINTER[item.kind]}, timeout_seconds=self.task.timeout_seconds,
                 )  # fmt: skip
-                self._await(wait, "find the revision of today's pods with this template")
+                self._await(wait, "by content: a change of another writer is never swallowed")
                 self.revisions.setdefault(item.uid, []).append((carried, name))
 
     def mark_up_to_date(self) -> None:
@@ -131,7 +131,7 @@ class _Sequence:
             for carried, name in self.revisions.get(item.uid, ()):
                 self.draft.mark_pods(
                     item, REVISION_HASH, carried, Bound(name=name),
-                    reason="mark its pods as up to date", policy=self.task.reference,
+                    reason="they are of that revision: same containers, same labels", policy=self.task.reference,
                 )  # fmt: skip
 
     def await_counted(self) -> None:
@@ -142,7 +142,7 @@ class _Sequence:
                     wait = FieldWait(object=ref(one), path="/status/fullyLabeledReplicas",
                                      equals={"$field": "/status/replicas"},
                                      timeout_seconds=self.task.timeout_seconds)  # fmt: skip
-                    self._await(wait, "its controller has seen the labels of its pods")
+                    self._await(wait, "the caches that its controllers act on have the labels")
         for item in (*self._of("DaemonSet"), *self._of("StatefulSet")):
             found = self.revisions.get(item.uid)
             if not found or not self._is_held_here(item):
@@ -151,19 +151,19 @@ class _Sequence:
             wait = FieldWait(object=ref(item), path=path, equals={"$field": all_of},
                              while_=self._unless_replaced(item, found[0][1]),
                              timeout_seconds=self.task.timeout_seconds)  # fmt: skip
-            self._await(wait, "all its pods count as up to date", tuple(name for _, name in found))
+            self._await(wait, "else its strategy would replace them", tuple(name for _, name in found))
 
     def release(self) -> None:
         """Resumes Deployments with the label in the same patch; gives the others their strategy back."""
         deployments = self._of("Deployment")
-        self._edit(deployments, "let it go on", self._resuming_edits, {"resumed": GENERATION})
+        self._edit(deployments, "its template equals that of its ReplicaSet: nothing to roll out", self._resuming_edits, {"resumed": GENERATION})
         for kind in REVISIONED:
             held = [item for item in self._of(kind) if self._is_held_here(item)]
-            self._edit(held, "give it its strategy back",
+            self._edit(held, "its strategy as it was",
                        lambda item: [FieldEdit(STRATEGY, ON_DELETE, self._strategy(item))], {})  # fmt: skip
         self.draft.next_phase()
         for item in deployments:
-            self._await_observed(item, "its controller goes on, with nothing to roll out")
+            self._await_observed(item, "its controller goes on, and rolls nothing out")
 
     def _later_pods(self) -> str:
         return "later pods are born with the label" if self.label.value else "later pods are born without the label"

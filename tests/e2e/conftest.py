@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.fixtures import control_plane, namespace, pytest_runtest_makereport
 from tests.controlplane.stack import ControlPlane
-from tests.e2e.story import FIGURES, PODS, Story, service, workload
+from tests.e2e.story import FIGURES, PODS, Json, Story, service, workload
+from tests.e2e.workloads import create
 
 __all__ = ["control_plane", "namespace", "pytest_runtest_makereport"]
 
@@ -22,6 +24,22 @@ def story(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Story:
     control_plane.wait_endpoints(namespace, "rng", PODS)
     made.policy()
     made.settle()
+    return made
+
+
+@pytest.fixture
+def story_of(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Callable[..., Story]:
+    """Makes workloads of any kind behind Service rng, serving, with its policy written and nothing gated."""
+
+    def made(*manifests: Json) -> Story:
+        story = Story(control_plane, namespace, tmp_path)
+        story.create(service())
+        count = sum(len(each.uids()) for each in create(control_plane, namespace, *manifests))
+        control_plane.wait_endpoints(namespace, "rng", count)
+        story.policy()
+        story.settle()
+        return story
+
     return made
 
 

@@ -75,8 +75,10 @@ class Story:
         """kubectl apply in the story's namespace."""
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
 
-    def policy(self, pool: Json | None = None, *, key: str = GATE[0], value: str = GATE[1], floor: object = 1) -> Path:
-        """Writes the policy; JSON is YAML whose strings are all quoted."""
+    def policy(
+        self, pool: Json | None = None, *, key: str = GATE[0], value: str = GATE[1], floor: object = 1, **spec: object
+    ) -> Path:
+        """Writes the policy; JSON is YAML whose strings are all quoted. ``spec`` adds fields, as ``adopt="Reconcile"``."""
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True)
         document = {
@@ -88,6 +90,7 @@ class Story:
                 "gate": {"key": key, "value": value},
                 "rotation": {"pool": pool or {}},
                 "floor": {"minReady": floor},
+                **spec,
             },
         }
         (folder / "rng.yaml").write_text(json.dumps(document, indent=2))
