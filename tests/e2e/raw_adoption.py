@@ -15,8 +15,6 @@ from tests.e2e.story import GATE, Json
 from tests.e2e.workloads import Workload, is_observed, json_patch, label_path
 
 HASH = "controller-revision-hash"
-LABEL = {"op": "add", "path": label_path(), "value": GATE[1]}
-POD_LABEL = {"op": "add", "path": f"/metadata/labels/{GATE[0]}", "value": GATE[1]}
 ON_DELETE = {"type": "OnDelete"}
 
 
@@ -32,6 +30,7 @@ class Step:
 def adopt(
     workload: Workload,
     *,
+    key: str = GATE[0],
     hurried: Collection[str] = (),
     without: Collection[str] = (),
     then: Mapping[str, Callable[[], object]] | None = None,
@@ -41,7 +40,7 @@ def adopt(
     ``hurried`` names steps that do not wait, ``without`` steps that are left out, and ``then`` says what happens
     right after a step.
     """
-    made = {"Deployment": deployment, "DaemonSet": revisioned, "StatefulSet": revisioned}[workload.kind](workload)
+    made = {"Deployment": deployment, "DaemonSet": revisioned, "StatefulSet": revisioned}[workload.kind](workload, key)
     for step in made:
         if step.name not in without:
             step.write()
@@ -50,15 +49,25 @@ def adopt(
         (then or {}).get(step.name, lambda: None)()
 
 
-def deployment(target: Workload) -> list[Step]:
+def template_label(key: str) -> Json:
+    """The operation that puts the label into a template."""
+    return {"op": "add", "path": label_path(key), "value": GATE[1]}
+
+
+def pod_label(key: str) -> Json:
+    """The operation that puts the label on a pod."""
+    return {"op": "add", "path": f"/metadata/labels/{key}", "value": GATE[1]}
+
+
+def deployment(target: Workload, key: str) -> list[Step]:
     """``pause``, ``sets``, ``pods``, ``unpause``."""
     pause = {"op": "add", "path": "/spec/paused", "value": True}
     unpause = {"op": "remove", "path": "/spec/paused"}
     return [
         Step("pause", lambda: target.patch(_test("/spec/paused", None), pause), target.wait_observed),
-        Step("sets", lambda: _each_set(target, LABEL), lambda: _wait_sets(target, is_observed)),
-        Step("pods", lambda: _label_pods(target), lambda: _wait_sets(target, _fully_labelled)),
-        Step("unpause", lambda: target.patch(_test("/spec/paused", True), LABEL, unpause)),
+        Step("sets", lambda: _each_set(target, template_label(key)), lambda: _wait_sets(target, is_observed)),
+        Step("pods", lambda: _label_pods(target, key), lambda: _wait_sets(target, _fully_labelled)),
+        Step("unpause", lambda: target.patch(_test("/spec/paused", True), template_label(key), unpause)),
     ]
 
 
@@ -80,19 +89,19 @@ def _fully_labelled(item: Json) -> bool:
     return is_observed(item) and status["replicas"] == status.get("fullyLabeledReplicas", 0)
 
 
-def _label_pods(target: Workload) -> None:
+def _label_pods(target: Workload, key: str) -> None:
     for pod in target.pods():
-        _patch_pod(target, pod, POD_LABEL)
+        _patch_pod(target, pod, pod_label(key))
 
 
-def revisioned(target: Workload) -> list[Step]:
+def revisioned(target: Workload, key: str) -> list[Step]:
     """``strategy``, ``template``, ``pods``, ``restore``: a DaemonSet or a StatefulSet."""
     strategy = target.get()["spec"]["updateStrategy"]
     old = target.revisions()[-1]
     return [
         Step("strategy", lambda: _change_strategy(target, strategy, ON_DELETE), target.wait_observed),
-        Step("template", lambda: target.patch(LABEL), lambda: wait_adopted(target, old)),
-        Step("pods", lambda: restamp(target, old, wait_adopted(target, old)), lambda: _wait_updated(target)),
+        Step("template", lambda: target.patch(template_label(key)), lambda: wait_adopted(target, old, key)),
+        Step("pods", lambda: restamp(target, old, wait_adopted(target, old, key), key), lambda: _wait_updated(target)),
         Step("restore", lambda: _change_strategy(target, ON_DELETE, strategy)),
     ]
 
@@ -102,9 +111,9 @@ def _change_strategy(target: Workload, old: Json, new: Json) -> None:
     target.patch(_test(path, old), {"op": "replace", "path": path, "value": new})
 
 
-def wait_adopted(target: Workload, old: Json) -> Json:
+def wait_adopted(target: Workload, old: Json, key: str) -> Json:
     """Waits for the revision that is the old one plus the label."""
-    wanted = with_label(old)
+    wanted = with_label(old, key)
     target.stack.wait(lambda: _of_content(target, wanted) is not None, 30, f"the new revision of {target.name}")
     found = _of_content(target, wanted)
     assert found is not None
@@ -115,10 +124,10 @@ def _of_content(target: Workload, data: Json) -> Json | None:
     return next((item for item in target.revisions() if item["data"] == data), None)
 
 
-def with_label(revision: Json) -> Json:
+def with_label(revision: Json, key: str) -> Json:
     """What the revision's ``data`` will be with the label in the template, and nothing else changed."""
     data = copy.deepcopy(revision["data"])
-    data["spec"]["template"]["metadata"]["labels"][GATE[0]] = GATE[1]
+    data["spec"]["template"]["metadata"]["labels"][key] = GATE[1]
     found: Json = data
     return found
 
@@ -129,12 +138,12 @@ def stamp(revision: Json) -> str:
     return str(metadata["labels"][HASH] if owner == "DaemonSet" else metadata["name"])
 
 
-def restamp(target: Workload, old: Json, new: Json) -> None:
+def restamp(target: Workload, old: Json, new: Json, key: str) -> None:
     """Labels the pods of the old revision and says that they are of the new one."""
     path = f"/metadata/labels/{HASH}"
     moved = {"op": "replace", "path": path, "value": stamp(new)}
     for pod in target.pods():
-        _patch_pod(target, pod, _test(path, stamp(old)), POD_LABEL, moved)
+        _patch_pod(target, pod, _test(path, stamp(old)), pod_label(key), moved)
 
 
 def _patch_pod(target: Workload, pod: Json, *operations: Json) -> None:

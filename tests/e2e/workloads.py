@@ -194,7 +194,7 @@ def is_complete(found: Json) -> bool:
         "Deployment": ("availableReplicas", "updatedReplicas"),
         "DaemonSet": ("numberAvailable", "updatedNumberScheduled"),
         "StatefulSet": ("availableReplicas", "updatedReplicas"),
-        "ReplicaSet": ("availableReplicas", "fullyLabeledReplicas"),
+        "ReplicaSet": ("availableReplicas", "readyReplicas"),
     }[kind]
     wanted = wanted_pods(found)
     counts = [int(status.get(name, 0)) for name in (ready, updated)]
