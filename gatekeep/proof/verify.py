@@ -71,15 +71,14 @@ def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, froze
         timeline = simulate.replay(plan, base)
     except SimulationError as error:
         return _refuted(str(error))
-    problem = claims.problem_of(plan, base, timeline, exact=exact) or holds.problem_of(plan, base, timeline)
-    if problem:
+    if problem := claims.problem_of(plan, base, timeline, exact=exact):
         return _refuted(problem)
     try:
         result = _explore_all(plan, base, timeline, may_empty)
         later = workloads.explore(plan, base, timeline)
     except TooManyPartsError:
         return _refuted("a step has more kinds of pods than can be explored; split the policy into several gates")
-    problem = later.problem
+    problem = later.problem or holds.problem_of(plan, base, timeline)
     if result.proof.holds and problem is None:
         problem = claims.waits_problem(plan, base, timeline, exact=exact)
     if not result.proof.holds or problem is None:
