@@ -12,14 +12,17 @@ import msgspec
 import pytest
 
 from gatekeep.cluster.embedded import EmbeddedCluster
+from gatekeep.execute.context import last_label_step
 from gatekeep.model.errors import UnreachableError
 from gatekeep.model.events import StepFinished
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.plan import Plan
+from gatekeep.model.selectors import LabelSelector
 from tests.execute.adoptions import (
     ALWAYS,
     HASH,
     KINDS,
+    LABELS,
     NAMESPACE,
     ON_DELETE,
     PAIRS,
@@ -186,22 +189,45 @@ def carry_out_to_mark(made: EmbeddedCluster, plan: Plan) -> str:
     return carry_out(made, msgspec.structs.replace(plan, steps=plan.steps[:4]), workers=4).notes
 
 
-def test_a_replica_set_made_since_the_plan_is_done_too_and_one_that_is_gone_is_skipped() -> None:
-    made = shop("Deployment")
+def replica_sets(made: EmbeddedCluster) -> tuple[Plan, ObjectRef]:
+    """A plan, and what it cannot know: one ReplicaSet went, and another one was made."""
     [first] = made.list_objects("ReplicaSet", NAMESPACE, {})
     set_image(made, "Deployment")
     made.clock.sleep(ALWAYS)
     plan = adoption(made, "Deployment")
-    before = uids(made)
-    extra = {**first, "metadata": {**first["metadata"], "name": "rng-extra"}}
-    for name in ("uid", "resourceVersion", "creationTimestamp"):
-        extra["metadata"].pop(name)
+    metadata = {name: first["metadata"][name] for name in ("labels", "namespace", "ownerReferences")}
     gone = ref("ReplicaSet", first["metadata"]["name"])
     made.kill(gone)
-    extra["spec"] = {**first["spec"], "replicas": 0}
-    made.add(extra)
+    made.add({**first, "metadata": {**metadata, "name": "rng-extra"}, "spec": {**first["spec"], "replicas": 0}})
+    return plan, gone
+
+
+def test_a_replica_set_made_since_the_plan_is_done_too_and_one_that_is_gone_is_skipped() -> None:
+    made = shop("Deployment")
+    plan, gone = replica_sets(made)
+    before = uids(made)
     run = carry_out(made, plan)
     assert f"{gone} is gone: skipped" in run.notes
     assert "ReplicaSet shop/rng-extra was made since the plan, done too" in run.notes
     assert values(made) == {"yes"}
     assert uids(made) == before
+
+
+def test_a_replica_set_made_since_the_plan_is_waited_for_within_the_step() -> None:
+    made = shop("Deployment")
+    plan, _ = replica_sets(made)
+    made.clock.sleep(ALWAYS)
+    made.lag(workloads=3.0)
+    carry_out(made, msgspec.structs.replace(plan, steps=plan.steps[2:3]))
+    extra = made.get(ref("ReplicaSet", "rng-extra"))
+    assert extra["status"]["observedGeneration"] == extra["metadata"]["generation"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
+def test_newborn_pods_are_let_in_by_the_step_that_labels_pods_and_no_other(kind: str) -> None:
+    made = shop(kind)
+    plan = adoption(made, kind)
+    found = last_label_step(plan, plan.steps[-1])
+    assert found is not None
+    assert found.match is not None
+    assert found.match.selector == LabelSelector(LABELS)

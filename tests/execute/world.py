@@ -80,6 +80,14 @@ STORIES: Mapping[str, Story] = {
     "value-shared": Story((wants(gate(services=BOTH)),), wants(gate(services=BOTH, label=MAYBE))),
     "retire": Story((wants(gate(pool=DEPLOYMENT_ONLY)),), retirement),
     "retire-shared": Story((wants(gate(services=BOTH)),), retirement),
+    "adopt": Story((), wants(gate(adopt="Template"))),
+    "adopt-part": Story((wants(gate(adopt="Template")),), wants(gate(adopt="Template", pool=DEPLOYMENT_ONLY))),
+    "adopt-key": Story((wants(gate(adopt="Template")),), wants(gate(adopt="Template", label=RED))),
+    "adopt-value": Story((wants(gate(adopt="Template")),), wants(gate(adopt="Template", label=MAYBE))),
+    "adopt-retire": Story((wants(gate(adopt="Template")),), retirement),
+    "hold": Story((wants(gate(adopt="Template")),), wants(gate(newPods="Hold"))),
+    "admission": Story((), wants(gate(adopt="Admission"))),
+    "admission-retire": Story((wants(gate(adopt="Admission")),), retirement),
 }
 
 
