@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from gatekeep.cluster.embedded import EmbeddedCluster
 from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute import runner
@@ -243,3 +245,23 @@ def carry_out(
     made = Run(context, events)
     runner.run(context)
     return made
+
+
+def make_again(made: EmbeddedCluster, kind: str) -> None:
+    """Somebody deletes the workload and creates it again."""
+    old = made.get(ref(kind))
+    made.kill(ref(kind))
+    metadata = {"name": "rng", "namespace": NAMESPACE, "labels": old["metadata"]["labels"]}
+    made.add({**old, "metadata": metadata})
+
+
+def end(made: EmbeddedCluster, kind: str) -> None:
+    """Somebody deletes the workload."""
+    made.kill(ref(kind))
+
+
+def failure_of(kind: type[Exception], act: Callable[[], object]) -> str:
+    """What the failure says."""
+    with pytest.raises(kind) as failure:
+        act()
+    return str(failure.value)
