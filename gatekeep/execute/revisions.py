@@ -56,9 +56,10 @@ def _labelled(
     present = next((item for item in newest_first if _name(item, wait.object.kind) == name), None)
     if present is None:
         return None
-    content = _content(present, wait.gate.key, value_of(wait.gate.value, context.bound))
+    wanted = {**dict.fromkeys(wait.except_labels), wait.gate.key: value_of(wait.gate.value, context.bound)}
     newest = newest_first[0]
-    return newest if _plain(newest.get("data")) == content else None
+    same = _content(newest, dict.fromkeys(wait.except_labels)) == _content(present, wanted)
+    return newest if same else None
 
 
 def _name(revision: Mapping[str, Any], kind: str) -> object:
@@ -68,15 +69,16 @@ def _name(revision: Mapping[str, Any], kind: str) -> object:
     return (revision["metadata"].get("labels") or {}).get(REVISION)
 
 
-def _content(revision: Mapping[str, Any], key: str, value: str | None) -> Any:
-    """The data of a revision with the label in its template set, or taken off."""
+def _content(revision: Mapping[str, Any], labels: Mapping[str, str | None]) -> Any:
+    """The data of a revision with these labels in its template, those that are None taken off."""
     data = _plain(revision.get("data"))
     place = data
     for name in _LABELS:
         place = place.setdefault(name, {}) if isinstance(place, dict) else {}
-    place.pop(key, None)
-    if value is not None:
-        place[key] = value
+    for key, value in labels.items():
+        place.pop(key, None)
+        if value is not None:
+            place[key] = value
     return data
 
 

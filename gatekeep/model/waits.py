@@ -87,7 +87,8 @@ class RevisionWait(Part, frozen=True, tag_field="type", tag="Revision", omit_def
 
     Then the ControllerRevision whose template is that of ``revision`` (as pods carry it in
     ``controller-revision-hash``) with the label ``gate`` is looked up, and values of it are bound. Where there is none,
-    another writer changed the template: nothing is bound, and the steps that require it are left out.
+    another writer changed the template: nothing is bound, and the steps that require it are left out. ``exceptLabels``
+    do not count in the comparison: gate labels that a killed run may have changed as well.
     """
 
     object: WaitObject
@@ -95,6 +96,7 @@ class RevisionWait(Part, frozen=True, tag_field="type", tag="Revision", omit_def
     gate: GateLabel
     observed: int | Bound
     bind: Mapping[str, str]
+    except_labels: tuple[str, ...] = ()
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
 
 

@@ -112,9 +112,9 @@ def refuse_unknown(name: GateName, withdrawn: Sequence[Adopted], snapshot: Snaps
     """Raises :class:`RefusedError` where the policies to remove cannot be seen."""
     if withdrawn and _PLURAL in snapshot.missing:
         raise RefusedError(
-            "gatekeep's record names admission policies of this gate, and they could not be listed",
+            "the record names admission policies of this gate, and they could not be listed",
             where=f"TrafficGate {name}",
-            hint="grant list on mutatingadmissionpolicies and mutatingadmissionpolicybindings, which are cluster-scoped",
+            hint="grant list on mutatingadmissionpolicies and their bindings, which are cluster-scoped",
         )
 
 

@@ -86,7 +86,12 @@ class _Sequence:
         """Pauses Deployments; sets the others to OnDelete and edits their templates in the same patch."""
         deployments = self._of("Deployment")
         paused = [item for item in deployments if not self._now(item).spec.paused]
-        self._edit(paused, "a paused Deployment rolls nothing out", lambda item: [FieldEdit(PAUSED, None, True)], {"paused": GENERATION})
+        self._edit(
+            paused,
+            "a paused Deployment rolls nothing out",
+            lambda item: [FieldEdit(PAUSED, None, True)],
+            {"paused": GENERATION},
+        )
         for kind in REVISIONED:
             binds = {"labelled": GENERATION}
             if kind == "DaemonSet":
@@ -104,7 +109,7 @@ class _Sequence:
         sets = [one for item in owners for one in self.draft.snapshot.replica_sets_of(item.uid)]
         lacking = [one for one in (*sets, *self._of("ReplicaSet")) if self._lacks(one)]
         match = None
-        if owners:
+        if owners and lacking:
             uids = tuple(sorted(item.uid for item in owners))
             match = Match(namespace=self.task.name.namespace, owner_uids=uids, gate=self.label)
         self._edit(lacking, self._later_pods(), lambda item: [self._label_edit(item)], {"labelled": GENERATION}, match)
@@ -115,14 +120,17 @@ class _Sequence:
     def find_revisions(self) -> None:
         """By content: the revision of today's pods with the label. Where there is none another writer was there."""
         for item in (*self._of("DaemonSet"), *self._of("StatefulSet")):
-            for carried in self._carried(item):
+            carried_by_pods = self._carried(item)
+            if not carried_by_pods:
+                self._await_observed(item, "from here on its pods are born so")
+            for carried in carried_by_pods:
                 name = self._name(item, "revision")
                 wait = RevisionWait(
                     object=ref(item), revision=carried, gate=self.label,
                     observed=self.observed.get(item.uid, item.metadata.generation),
                     bind={name: _HASH_POINTER[item.kind]}, timeout_seconds=self.task.timeout_seconds,
                 )  # fmt: skip
-                self._await(wait, "by content: a change of another writer is never swallowed")
+                self._await(wait, "by content: a change of another writer is never swallowed", _needed(carried))
                 self.revisions.setdefault(item.uid, []).append((carried, name))
 
     def mark_up_to_date(self) -> None:
@@ -156,7 +164,12 @@ class _Sequence:
     def release(self) -> None:
         """Resumes Deployments with the label in the same patch; gives the others their strategy back."""
         deployments = self._of("Deployment")
-        self._edit(deployments, "its template equals that of its ReplicaSet: nothing to roll out", self._resuming_edits, {"resumed": GENERATION})
+        self._edit(
+            deployments,
+            "its template equals that of its ReplicaSet: nothing to roll out",
+            self._resuming_edits,
+            {"resumed": GENERATION},
+        )
         for kind in REVISIONED:
             held = [item for item in self._of(kind) if self._is_held_here(item)]
             self._edit(held, "its strategy as it was",
@@ -198,12 +211,29 @@ class _Sequence:
         return [FieldEdit(STRATEGY, live, ON_DELETE), self._label_edit(item)]
 
     def _resuming_edits(self, item: Workload) -> list[FieldEdit]:
-        return [FieldEdit(PAUSED, True, None), self._label_edit(item)]
+        return [FieldEdit(PAUSED, True, None), self._label_edit(item), *self._catching_up(item)]
+
+    def _catching_up(self, item: Workload) -> Iterable[FieldEdit]:
+        """A run that was killed between the ReplicaSets and their Deployment had another label under way."""
+        sets = self.draft.snapshot.replica_sets_of(item.uid)
+        present = next((one for one in sets if one.spec.replicas), sets[-1] if sets else item)
+        for key in self._other_keys(item):
+            old, new = (self._now(one).spec.template.metadata.labels.get(key) for one in (item, present))
+            if old != new:
+                yield FieldEdit(template_label(key), old, new)
+
+    def _other_keys(self, item: Workload) -> tuple[str, ...]:
+        """The labels that a killed run may have changed too, of a workload that it left held still."""
+        keys = sorted(key for uid, key in self.task.templates if uid == item.uid and key != self.label.key)
+        return tuple(keys) if is_held(item, self.task.holds) else ()
 
     def _carried(self, item: Workload) -> list[str | Bound]:
-        """The revisions that its pods carry: one, but after a run that was killed while it marked them."""
+        """The revisions that its pods carry: one, but after a run that was killed while it marked them.
+
+        A StatefulSet without pods says which revision the next one will be of; a DaemonSet does not.
+        """
         pods = self.draft.snapshot.pods_of(item)
-        found = {self.draft.labels(pod).get(REVISION_HASH) for pod in pods}
+        found = {self.draft.labels(pod).get(REVISION_HASH) for pod in pods} or {item.status.update_revision}
         return [bound_in(value) for value in sorted(value for value in found if value)]
 
     def _unless_replaced(self, item: Workload, revision: str) -> AsLongAs:
@@ -245,6 +275,11 @@ class _Sequence:
 
     def _await(self, wait: Wait, reason: str, requires: tuple[str, ...] = ()) -> None:
         self.draft.await_(wait, reason=reason, policy=self.task.reference, requires=requires)
+
+
+def _needed(*values: str | Bound) -> tuple[str, ...]:
+    """The names among ``values`` that must be bound by then."""
+    return tuple(value.name for value in values if isinstance(value, Bound))
 
 
 def ref(item: Workload) -> WaitObject:

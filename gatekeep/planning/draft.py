@@ -187,25 +187,22 @@ class Draft:
 
     def create_kept(self, bodies: Iterable[Mapping[str, Any]], *, reason: str, policy: str) -> None:
         """One step that creates cluster-scoped objects which outlive the plan."""
-        changes = [
-            Change(
-                api_version=body["apiVersion"], kind=body["kind"], namespace="", name=body["metadata"]["name"], uid=None,
-                patch=(), undo=(), object=body, bind={f"{body['kind']}/{body['metadata']['name']}.uid": "/metadata/uid"},
-            )
-            for body in bodies
-        ]  # fmt: skip
+        changes = []
+        for body in bodies:
+            kind, name = body["kind"], body["metadata"]["name"]
+            change = _change(kind, "", name, None, (), ())
+            bind = {f"{kind}/{name}.uid": "/metadata/uid"}
+            changes.append(msgspec.structs.replace(change, api_version=body["apiVersion"], object=body, bind=bind))
         if changes:
             self._add("Create", reason, policy, tuple(changes))
 
     def delete_kept(self, objects: Iterable[AdmissionObject], *, reason: str, policy: str) -> None:
         """One step that deletes cluster-scoped objects of gatekeep's own."""
-        changes = [
-            Change(
-                api_version=ADMISSION_VERSION, kind=item.kind, namespace="", name=item.name, uid=item.metadata.uid,
-                patch=delete_guard(item.metadata.uid), undo=(),
-            )
-            for item in objects
-        ]  # fmt: skip
+        changes = []
+        for item in objects:
+            uid = item.metadata.uid
+            change = _change(item.kind, "", item.name, uid, delete_guard(uid), ())
+            changes.append(msgspec.structs.replace(change, api_version=ADMISSION_VERSION))
         if changes:
             self._add("Delete", reason, policy, tuple(changes))
 

@@ -204,15 +204,18 @@ def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
 
 
 def _templates(draft: Draft, task: GateTask, key: str, value: str | None) -> list[Workload]:
-    """The workloads whose template should have ``value`` for ``key`` and has not, or that are held still."""
+    """The workloads whose template should have ``value`` for ``key`` and has not, or that are held still.
+
+    Of a Deployment that a killed run held, its ReplicaSets may lag behind.
+    """
     named = [uid for (uid, other), wanted in task.templates.items() if other == key and wanted == value]
     found = [item for uid in sorted(named) if (item := draft.snapshot.workload_index.get(uid)) is not None]
-    return [
-        item
-        for item in found
-        if draft.workload(item).spec.template.metadata.labels.get(key) != value
-        or is_held(draft.workload(item), task.holds)
-    ]
+    return [item for item in found if is_held(draft.workload(item), task.holds) or _lag(draft, task, item, key, value)]
+
+
+def _lag(draft: Draft, task: GateTask, item: Workload, key: str, value: str | None) -> bool:
+    sets = draft.snapshot.replica_sets_of(item.uid) if item.uid in task.holds else ()
+    return any(draft.workload(one).spec.template.metadata.labels.get(key) != value for one in (item, *sets))
 
 
 def _retract(draft: Draft, task: GateTask, key: str) -> None:

@@ -178,7 +178,8 @@ def revisioned(draft: Draft) -> Plan:
     draft.patch([change(item, [FieldEdit("/spec/updateStrategy", strategy, ON_DELETE), draft.label_edit()], **binds)])
     carried = pods(draft.made)[0].labels[HASH]
     path = pointer("metadata", "labels", HASH) if daemon else "/metadata/name"
-    draft.wait(RevisionWait(wait_object(item), carried, draft.gate, Bound("rng.labelled"), {"rng.revision": path}, 30))
+    seen = Bound("rng.labelled")
+    draft.wait(RevisionWait(wait_object(item), carried, draft.gate, seen, {"rng.revision": path}, timeout_seconds=30))
     draft.label_pods()
     bound = {"$bound": "rng.revision"}
     edit = [FieldEdit(pointer("metadata", "labels", HASH), carried, bound)]

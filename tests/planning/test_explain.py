@@ -33,7 +33,7 @@ def test_pods_born_later_come_first() -> None:
     assert rules(found)[:2] == ["later-pods", "mixed-owners"]
     first = found.findings[0]
     assert (first.severity, first.object) == ("warning", "TrafficGate dockercoins/rng")
-    for part in ("until the next apply", "DaemonSet rng, Deployment rng", "active=yes", "leave rng with no endpoint"):
+    for part in ("for the next apply", "DaemonSet rng, Deployment rng", "leaves rng with no endpoint"):
         assert part in first.message
 
 
