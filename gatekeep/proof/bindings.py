@@ -78,8 +78,9 @@ def problem_of(plan: Plan) -> str | None:
     known: dict[str, Binding] = {}
     implied: dict[str, frozenset[str]] = {}
     for step in plan.steps:
-        if stray := next((name for name in step.requires if name not in known), None):
-            return f"step {step.number} requires {stray!r}, which no step before it binds"
+        for name in step.requires:
+            if name not in known:
+                return f"step {step.number} requires {name!r}, which no step before it binds"
         # Once one of these is bound, so is whatever the step that binds it requires.
         certain = frozenset(step.requires).union(*(implied[name] for name in step.requires))
         for name in _used_by(step):
@@ -125,7 +126,7 @@ def _bound_by(step: Step) -> Iterator[tuple[str, Binding]]:
 
 
 def _used_by(step: Step) -> Iterator[str]:
-    return filter(None, map(name_in, _values(step)))
+    return (name for name in map(name_in, _values(step)) if name is not None)
 
 
 def _values(step: Step) -> Iterable[Any]:

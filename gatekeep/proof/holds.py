@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Change, GateTarget, Plan
+from gatekeep.model.record import GateName, record_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof.simulate import Timeline
 from gatekeep.proof.targets import reference
-from gatekeep.proof.templates import ON_DELETE, PAUSED, STRATEGY, labels_of
+from gatekeep.proof.templates import ON_DELETE, PAUSED, STRATEGY, labels_of, same_strategy
 
 
 def problem_of(plan: Plan, snapshot: Snapshot, timeline: Timeline) -> str | None:
@@ -35,7 +37,7 @@ def _holds_problem(gate: GateTarget, plan: Plan) -> str | None:
         hold = said.get(uid)
         if hold is None or (hold.kind, hold.name) != (kind, name):
             return f"does not say that it holds {kind} {name} still"
-        if hold.strategy != strategy:
+        if not same_strategy(hold.strategy, strategy):
             return f"remembers another update strategy of {kind} {name} than the one it takes away"
     if stray := next((hold for hold in gate.holds if hold.uid not in found), None):
         return f"says that it holds {stray.kind} {stray.name} still, and no step does"
@@ -71,10 +73,23 @@ def _adopted_problem(gate: GateTarget, snapshot: Snapshot, timeline: Timeline) -
         if labels_of(end).get(item.key) != item.value:
             return f"says that later pods of {end.ref} carry {item.key}={item.value}, and its template does not"
     if gate.action == "Gate":
-        for end in _gaining(gate, snapshot, timeline.workloads):
+        for end in (*_gaining(gate, snapshot, timeline.workloads), *_kept(gate, snapshot, timeline.workloads)):
             if end.uid not in said:
                 return f"does not say that later pods of {end.ref} carry {gate.key}={gate.value}"
     return None
+
+
+def _kept(gate: GateTarget, snapshot: Snapshot, ends: Mapping[str, Workload]) -> Iterable[Workload]:
+    """What the record knows as adopted, and the plan leaves as it is."""
+    try:
+        record = record_of(snapshot, GateName(gate.namespace, gate.name))
+    except RefusedError:
+        return
+    for item in record.adopted if record is not None else ():
+        end = ends.get(item.uid)
+        given = (item.by, item.key, item.value) == ("Template", gate.key, gate.value)
+        if end is not None and given and labels_of(end).get(item.key) == item.value:
+            yield end
 
 
 def _gaining(gate: GateTarget, snapshot: Snapshot, ends: Mapping[str, Workload]) -> Iterable[Workload]:

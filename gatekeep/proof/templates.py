@@ -14,7 +14,7 @@ from gatekeep.model import patches
 from gatekeep.model.errors import PatchRejectedError
 from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.patches import Patch
-from gatekeep.model.plan import Match, Step
+from gatekeep.model.plan import Match, Step, canonical
 
 KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
 ON_DELETE: Mapping[str, Any] = {"type": "OnDelete"}
@@ -56,6 +56,14 @@ def value_at(workload: Workload, path: str) -> Any:
     if path == STRATEGY:
         return None if workload.spec.update_strategy is None else dict(workload.spec.update_strategy)
     return labels_of(workload).get(label_in(path))
+
+
+def same_strategy(one: object, other: object) -> bool:
+    """Equal to the byte: 0 is not false."""
+    try:
+        return canonical(one) == canonical(other)
+    except (OverflowError, RecursionError):  # a number, or a depth, that no workload has
+        return False
 
 
 def patched(workload: Workload, patch: Patch) -> Workload:

@@ -145,7 +145,8 @@ class WorkloadGuards:
         start = self.snapshot.workload_index.get(uid)
         hold = self.holds.get(uid)
         before = start.spec.update_strategy if start is not None else None
-        return strategy in (ON_DELETE, before, hold.strategy if hold else before)
+        allowed = (ON_DELETE, before, hold.strategy if hold else before)
+        return any(templates.same_strategy(strategy, one) for one in allowed)
 
     def _owner_problem(self, step: Step, live: Workload) -> str | None:
         """A controller above would put the template back; a Deployment is the one that is reckoned with."""

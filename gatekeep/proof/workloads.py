@@ -17,7 +17,7 @@ from gatekeep.proof.deployments import Rollout, rollouts, touched_keys
 from gatekeep.proof.relabel import is_relabel
 from gatekeep.proof.revisions import Replacement, is_on_delete, replacements
 from gatekeep.proof.simulate import Barrier, Timeline
-from gatekeep.proof.templates import is_set_step, labels_of
+from gatekeep.proof.templates import is_set_step, labels_of, same_strategy
 from gatekeep.proof.workload_guards import recorded_holds
 
 
@@ -54,6 +54,8 @@ def _births_problem(found: Scene) -> str | None:
         owned = controller_of(item.metadata) is not None
         if not owned and (problem := _membership_problem(found, course)):
             return problem
+        if owned and not item.spec.replicas:
+            continue  # no pod is born from it while its Deployment is held still
         for key in sorted(touched_keys([course])):
             if problem := _unlike_births(found, course, key):
                 return problem
@@ -140,7 +142,7 @@ def _end_problem(found: Scene) -> str | None:
         wanted = start.spec.update_strategy
         if hold is not None and hold.strategy is not None and is_on_delete(start):
             wanted = hold.strategy
-        if end.spec.update_strategy != wanted:
+        if not same_strategy(end.spec.update_strategy, wanted):
             return f"{start.ref} is left with another update strategy than it had"
     return _disagreement(found)
 

@@ -298,7 +298,7 @@ class TestRevisions:
         step = found.steps[index(found, MARK)]
         assert step.match is not None
         for edit in ({"owner_uids": None}, {"owner_uids": ("else",)}, {"except_uids": ("else",)}):
-            match = msgspec.structs.replace(step.match, **edit)  # type: ignore[arg-type]
+            match = msgspec.structs.replace(step.match, **edit)
             assert refusal(changed(found, MARK, with_match(match)), snapshot) != ""
         assert step.match.gate is not None
         match = msgspec.structs.replace(step.match, gate=msgspec.structs.replace(step.match.gate, old=None))
