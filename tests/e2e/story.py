@@ -78,7 +78,7 @@ class Story:
     def policy(
         self, pool: Json | None = None, *, key: str = GATE[0], value: str = GATE[1], floor: object = 1, **spec: object
     ) -> Path:
-        """Writes the policy; JSON is YAML whose strings are all quoted. ``spec`` adds fields, as ``adopt="Reconcile"``."""
+        """Writes the policy; JSON is YAML whose strings are all quoted. ``spec`` adds fields, such as ``adopt``."""
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True)
         document = {
