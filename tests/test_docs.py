@@ -26,6 +26,8 @@ from gatekeep.operations.verify import Verification
 from gatekeep.planning.access import needed
 from gatekeep.render.findings import lint_counts
 from gatekeep.sources.policies import load_policies
+from tests.builders import cluster
+from tests.gates import gate, plan, snapshot_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -181,6 +183,19 @@ def test_the_roles_cover_what_plans_ask_for() -> None:
     steps = [Step(at, at, action, "", "", changes=(change(kind),)) for at, (action, kind) in enumerate(writes, 1)]
     wanted = {(item.group, item.resource, item.verb) for item in needed(steps)}
     assert wanted == granted("gatekeep-apply")
+
+
+@pytest.mark.parametrize(("adopt", "role"), [("Template", "gatekeep-templates"), ("Admission", "gatekeep-admission")])
+def test_the_roles_cover_what_adoption_asks_for(adopt: str, role: str) -> None:
+    built = cluster("shop").service("rng", {"app": "rng"}).deployment("rng", 1, {"app": "rng"})
+    built.daemonset("rng-d", {"app": "rng"}).statefulset("rng-s", 1, {"app": "rng"})
+    found = plan(snapshot_of(built), gate(namespace="shop", adopt=adopt)).access
+    wanted = {(item.group, item.resource, item.verb) for item in found}
+    allowed = granted("gatekeep-apply", role, "gatekeep-probe") | {("", "pods", "create")}
+    assert wanted <= allowed
+    later = {("admissionregistration.k8s.io", f"mutatingadmission{kind}", verb)
+             for kind in ("policies", "policybindings") for verb in ("list", "delete")}  # fmt: skip
+    assert granted(role) - wanted <= later
 
 
 def test_the_roles_cover_what_is_listed() -> None:

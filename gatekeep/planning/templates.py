@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Workload, controller_of
+from gatekeep.model.objects import Workload, born_labels, controller_of
 from gatekeep.model.plan import Adopted, Hold, Match
 from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
@@ -61,7 +61,7 @@ def adoptable(namespace: str, snapshot: Snapshot) -> Iterable[Workload]:
 def is_born_in(match: Match, item: Workload, snapshot: Snapshot) -> bool:
     """A pod that is born from this template belongs to ``match``."""
     sets = snapshot.replica_sets_of(item.uid)
-    return in_match(match, item.spec.template.metadata.labels, frozenset([item.uid, *(one.uid for one in sets)]))
+    return in_match(match, born_labels(item), frozenset([item.uid, *(one.uid for one in sets)]))
 
 
 def given_by_others(gate: Gate, adopted: Iterable[Adopted], namespace: str, snapshot: Snapshot) -> tuple[str, ...]:

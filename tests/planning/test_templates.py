@@ -68,6 +68,12 @@ def test_a_label_that_only_living_pods_have_decides_nothing_for_later_ones() -> 
     assert wanted(task(built, pool=pool), snapshot_of(built)) == {}
 
 
+def test_labels_that_the_controller_adds_count_for_who_belongs() -> None:
+    expression = {"key": "controller-revision-hash", "operator": "DoesNotExist"}
+    found = wanted(task(rng(), pool={"selector": {"matchExpressions": [expression]}}), snapshot_of(rng()))
+    assert found == {"Deployment rng": "yes"}
+
+
 @pytest.mark.parametrize("adopt", ["Reconcile", "Admission"])
 def test_other_ways_touch_no_template(adopt: str) -> None:
     assert not task(rng(), adopt=adopt).templates
