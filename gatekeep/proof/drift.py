@@ -16,7 +16,7 @@ from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
-from gatekeep.proof import drift_workloads
+from gatekeep.proof import admissions, drift_workloads
 from gatekeep.proof.bindings import name_in
 
 _SHOWN = 10
@@ -62,7 +62,7 @@ def fulfilled(plan: Plan, snapshot: Snapshot) -> bool:
     pods = {pod.uid: pod for pod in snapshot.pods}
     if any(uid in pods and pods[uid].labels.get(key) != value for (uid, key), value in labels.items()):
         return False
-    if not drift_workloads.fulfilled(plan, snapshot):
+    if not drift_workloads.fulfilled(plan, snapshot) or admissions.differ(plan, snapshot):
         return False
     return all(_as_planned(item, snapshot) for item in plan.services) and not _selectors_differ(plan, snapshot)
 

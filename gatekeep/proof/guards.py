@@ -14,7 +14,7 @@ from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_problems
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import Bound
-from gatekeep.proof import relabel
+from gatekeep.proof import admissions, relabel
 from gatekeep.proof.bindings import bindings_of, omission_problem
 from gatekeep.proof.helpers import Helpers
 from gatekeep.proof.simulate import with_selector
@@ -47,8 +47,6 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
                 return f"step {step.number}: {problem}"
             continue
         for change in step.changes:
-            if change.kind not in ("Pod", "Service", *KINDS):
-                return f"step {step.number} touches a {change.kind}, which no plan of this version does"
             if change.kind in KINDS and (problem := workloads.change_problem(step, change)):
                 return f"step {step.number}: {problem}"
             if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, snapshot, checked)):
@@ -58,7 +56,7 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
         problem = workloads.match_problem(step) if is_set_step(step) and step.match else None
         if problem := problem or _match_problem(step, snapshot, checked):
             return f"step {step.number}: {problem}"
-    return helpers.left()
+    return helpers.left() or admissions.problem_of(plan, snapshot)
 
 
 def _pod_problem(

@@ -11,9 +11,12 @@ import msgspec
 
 from gatekeep.model import patches
 from gatekeep.model.admission import BINDING, POLICY
+from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import GateTarget, Plan, ServiceForecast, Step
 from gatekeep.model.policy import TrafficGate, floor_of
+from gatekeep.model.record import GateName, record_of
 from gatekeep.model.selectors import key_problems, value_problems
+from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import AdmissionWait, EndpointsWait, ExistsWait, FieldWait, RevisionWait, Wait
 from gatekeep.proof import templates
 from gatekeep.proof.relabel import REVISION_HASH, is_relabel
@@ -21,8 +24,8 @@ from gatekeep.proof.relabel import REVISION_HASH, is_relabel
 ServiceKey = tuple[str, str]
 
 
-def problem_of(plan: Plan) -> str | None:
-    """What does not belong to the gates of ``plan``; None when all does."""
+def problem_of(plan: Plan, snapshot: Snapshot) -> str | None:
+    """What does not belong to the gates of ``plan``, or to what ``snapshot`` recorded of them; None when all does."""
     if not plan.gates and any(step.changes or step.match for step in plan.steps):
         return "the plan writes, and names no gate that it is for"
     gates = {reference(gate): gate for gate in plan.gates}
@@ -38,7 +41,7 @@ def problem_of(plan: Plan) -> str | None:
         owner = gates.get(step.policy)
         if owner is None:
             return f"step {step.number} is of {step.policy!r}, which is no gate of the plan"
-        if problem := _step_problem(step, owner):
+        if problem := _step_problem(step, owner, snapshot):
             return f"step {step.number}: {problem}"
     return _floors_problem(plan, policies)
 
@@ -92,7 +95,7 @@ def _claim_problem(claim: ServiceForecast) -> str | None:
     return None
 
 
-def _step_problem(step: Step, gate: GateTarget) -> str | None:
+def _step_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str | None:
     """What the step touches outside its gate."""
     namespaces = {change.namespace for change in step.changes if change.kind not in (POLICY, BINDING)}
     if step.match is not None:
@@ -101,22 +104,20 @@ def _step_problem(step: Step, gate: GateTarget) -> str | None:
         namespaces.update(_namespaces_of(step.wait))
     if others := sorted(namespaces - {gate.namespace}):
         return f"it is in namespace {others[0]}, its gate in {gate.namespace}"
-    if step.action != "Patch":
-        return None
     for change in step.changes:
-        if change.kind == "Service" and change.name not in gate.services:
+        if step.action == "Patch" and change.kind == "Service" and change.name not in gate.services:
             return f"it patches Service {change.namespace}/{change.name}, which is not of its gate"
-    return _label_problem(step, gate)
+    return _label_problem(step, gate) or _template_problem(step, gate, snapshot)
 
 
 def _label_problem(step: Step, gate: GateTarget) -> str | None:
-    """The only labels that a plan puts on pods and templates are those of its gate, and marks of a revision."""
+    """The only labels that a plan puts on pods are those of its gate, and marks of a revision."""
     put_on = {
         (patches.tokens_of(op.path)[-1], op.value if isinstance(op.value, str) else "a value that is bound")
-        for change in step.changes if change.kind == "Pod" or change.kind in templates.KINDS
-        for op in change.patch if op.op in ("add", "replace") and "/labels/" in op.path
+        for change in step.changes if change.kind == "Pod"
+        for op in change.patch if op.op in ("add", "replace")
     }  # fmt: skip
-    match = step.match.gate if step.match is not None else None
+    match = step.match.gate if step.match is not None and not templates.is_set_step(step) else None
     if match is not None and match.value is not None:
         put_on.add((match.key, match.value if isinstance(match.value, str) else "a value that is bound"))
     if is_relabel(step):
@@ -124,6 +125,45 @@ def _label_problem(step: Step, gate: GateTarget) -> str | None:
     if others := sorted(put_on - set(_labels_of(gate))):
         return f"it puts on {others[0][0]}={others[0][1]}, which is not the label of its gate"
     return None
+
+
+def _template_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str | None:
+    """Templates get the gate's label, or lose it; so with one that a run which did not end had under way."""
+    pairs = {*_labels_of(gate), *_recorded(gate, snapshot)}
+    keys = {gate.key, _temporary_key(gate), *(key for key, _ in pairs)}
+    edits = {
+        (templates.label_in(op.path), None if op.op == "remove" else str(op.value))
+        for change in step.changes if change.kind in templates.KINDS
+        for op in change.patch if op.op != "test" and templates.is_template_label(op.path)
+    }  # fmt: skip
+    match = step.match.gate if step.match is not None and templates.is_set_step(step) else None
+    if match is not None:
+        edits.add((match.key, None if match.value is None else str(match.value)))
+    for key, value in sorted(edits, key=str):
+        if value is None and key not in keys:
+            return f"it takes {key} off templates, which is no label of its gate"
+        if value is not None and (key, value) not in pairs:
+            return f"it puts {key}={value} on templates, which is not the label of its gate"
+    wait = step.wait
+    if isinstance(wait, RevisionWait) and (others := sorted({wait.gate.key, *wait.except_labels} - keys)):
+        return f"it leaves the label {others[0]} out of account, which is no label of its gate"
+    return None
+
+
+def _recorded(gate: GateTarget, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
+    """The labels that the gate had, or was to get."""
+    try:
+        record = record_of(snapshot, GateName(gate.namespace, gate.name))
+    except RefusedError:
+        return
+    if record is not None:
+        wanted = (record.wanted.gate,) if record.wanted is not None else ()
+        yield from ((item.key, item.value) for item in (record.gate, record.policy.gate, *record.pending, *wanted))
+        yield from ((item.key, item.value) for item in record.adopted)
+
+
+def _temporary_key(gate: GateTarget) -> str:
+    return f"gatekeep.dev/{gate.name[:53]}.temporary"
 
 
 def _namespaces_of(wait: Wait) -> Iterable[str]:
@@ -140,7 +180,7 @@ def _labels_of(gate: GateTarget) -> Iterable[tuple[str, str]]:
     """The label, and the one that stands in for it while it changes its value."""
     if gate.action == "Gate":
         yield gate.key, gate.value
-        yield f"gatekeep.dev/{gate.name[:53]}.temporary", "open"
+        yield _temporary_key(gate), "open"
 
 
 def _floors_problem(plan: Plan, policies: Mapping[str, TrafficGate]) -> str | None:

@@ -62,7 +62,7 @@ def same_strategy(one: object, other: object) -> bool:
     """Equal to the byte: 0 is not false."""
     try:
         return canonical(one) == canonical(other)
-    except (OverflowError, RecursionError):  # a number, or a depth, that no workload has
+    except (OverflowError, RecursionError, TypeError):  # a value, or a depth, that no workload has
         return False
 
 

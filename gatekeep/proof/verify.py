@@ -14,6 +14,7 @@ from gatekeep.model.objects import Service
 from gatekeep.model.plan import Plan, Proof
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof import bindings, claims, guards, holds, shape, simulate, targets, workloads
+from gatekeep.proof.admissions import with_admission
 from gatekeep.proof.explore import Verdict, explore
 from gatekeep.proof.scope import edges, in_play, newborn, slices_of, touched
 from gatekeep.proof.simulate import ServiceKey, SimulationError, Timeline
@@ -65,7 +66,7 @@ def _proved(plan: Plan, snapshot: Snapshot, may_empty: Mapping[ServiceKey, froze
         base = snapshot if exact else simulate.assumed(plan, snapshot)
     except (PatchRejectedError, TypeError) as error:
         return _refuted(f"a patch is not one that may be applied to pods: {error}")
-    if problem := guards.problems(plan, base) or (None if exact else targets.problem_of(plan)):
+    if problem := guards.problems(plan, base) or (None if exact else targets.problem_of(plan, base)):
         return _refuted(problem)
     try:
         timeline = simulate.replay(plan, base)
@@ -109,7 +110,8 @@ def final_snapshot(plan: Plan, snapshot: Snapshot) -> Snapshot:
     timeline = simulate.replay(plan, simulate.assumed(plan, snapshot))
     found = snapshot.relabelled(timeline.labels, timeline.services.values())
     workloads = tuple(timeline.workloads[item.uid] for item in snapshot.workloads)
-    return found if workloads == snapshot.workloads else replace(found, workloads=workloads)
+    found = found if workloads == snapshot.workloads else replace(found, workloads=workloads)
+    return with_admission(found, plan)
 
 
 def _refuted(reason: str) -> Result:
