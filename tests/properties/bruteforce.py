@@ -17,7 +17,7 @@ import msgspec
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import Plan, Step
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.waits import EndpointsWait, Wait
+from gatekeep.model.waits import EndpointsWait, ExistsWait, ServiceWait
 
 MOST_STATES = 150_000
 NEVER_ENDS = "the run never ends"
@@ -42,7 +42,7 @@ class ServiceWrite(NamedTuple):
     selector: Labels | None
 
 
-Action = PodWrite | ServiceWrite | Wait
+Action = PodWrite | ServiceWrite | ServiceWait
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def actions_of(steps: Iterable[Step], world: World, order: random.Random, run: s
     actions: list[Action] = []
     names: dict[str, str] = {}
     for step in steps:
-        if step.wait is not None:
+        if isinstance(step.wait, EndpointsWait | ExistsWait):
             name = names.get(step.wait.service, step.wait.service)
             actions.append(msgspec.structs.replace(step.wait, service=name))
             continue

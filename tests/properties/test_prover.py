@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import Plan, Step
-from gatekeep.model.waits import EndpointsWait
+from gatekeep.model.waits import EndpointsWait, ExistsWait
 from gatekeep.proof.verify import prove
 from tests.gates import plan, remembering, retirement, with_steps
 from tests.properties.bruteforce import NEVER_ENDS, actions_of, demands, violation, world_of
@@ -81,7 +81,7 @@ def tampered(draw: st.DrawFn, steps: list[Step]) -> list[Step]:
         if changes:
             result[first] = msgspec.structs.replace(steps[first], changes=changes, match=None)
     elif kind == "rewait" and isinstance(wait := steps[first].wait, EndpointsWait):
-        others = [item.wait.service for item in steps if item.wait]
+        others = [item.wait.service for item in steps if isinstance(item.wait, EndpointsWait | ExistsWait)]
         wait = msgspec.structs.replace(wait, service=draw(st.sampled_from(others)))
         result[first] = msgspec.structs.replace(steps[first], wait=wait)
     return result
