@@ -128,7 +128,8 @@ class _Sequence:
                 wait = RevisionWait(
                     object=ref(item), revision=carried, gate=self.label,
                     observed=self.observed.get(item.uid, item.metadata.generation),
-                    bind={name: _HASH_POINTER[item.kind]}, timeout_seconds=self.task.timeout_seconds,
+                    bind={name: _HASH_POINTER[item.kind]}, except_labels=self._other_keys(item),
+                    timeout_seconds=self.task.timeout_seconds,
                 )  # fmt: skip
                 self._await(wait, "by content: a change of another writer is never swallowed", _needed(carried))
                 self.revisions.setdefault(item.uid, []).append((carried, name))

@@ -111,7 +111,7 @@ def check_templates(templates: Templates, known: Iterable[Gate], holds: Mapping[
         for item in to_change(templates, key, holds, snapshot):
             _refuse_other_value(item, key, templates[item.uid, key], gates)
             _refuse_controlled(item)
-            if item.kind != "ReplicaSet" and not is_held(item, holds):
+            if item.kind != "ReplicaSet" and item.uid not in holds:
                 _refuse_unsettled(item, snapshot)
             if item.kind == "Deployment":
                 _refuse_twin(item, key, templates[item.uid, key], snapshot)
@@ -145,7 +145,10 @@ def _refuse_controlled(item: Workload) -> None:
 
 
 def _refuse_unsettled(item: Workload, snapshot: Snapshot) -> None:
-    """A rollout under way, or a pause that is somebody else's."""
+    """A rollout under way, or a pause that is somebody else's.
+
+    Not asked of what a killed run held still: its status speaks of that run, and a rollout in flight is survived.
+    """
     status = item.status
     if item.kind == "Deployment" and item.spec.paused:
         raise RefusedError(
