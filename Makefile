@@ -39,10 +39,10 @@ e2e: control-planes
 	$(E2E) tests/e2e
 	GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION) tests/e2e/test_contract.py
 
-# Adoption alone, often: 35 rounds of three workloads of each kind, on both minors.
+# Adoption alone, often: 50 rounds of each loop, on both minors.
 adoptions: control-planes
-	GATEKEEP_ADOPTION_ROUNDS=35 $(E2E) $(ADOPTION)
-	GATEKEEP_ADOPTION_ROUNDS=35 GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION)
+	GATEKEEP_ADOPTION_ROUNDS=50 $(E2E) $(ADOPTION)
+	GATEKEEP_ADOPTION_ROUNDS=50 GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION)
 
 bench: $(SETUP)
 	$(CONTROL_PLANE) build

@@ -30,9 +30,17 @@ def gated() -> dict[str, Any]:
     return builder.deployment("rng", 3, labels, pod_labels=pods).daemonset("rng", labels, pod_labels=pods).document()
 
 
+def web() -> dict[str, Any]:
+    """Nine pods of the present version and three of the next one, behind one Service."""
+    builder = cluster("shop").nodes(3, zones=("a", "b", "c")).service("web", {"app": "web"})
+    builder.deployment("web", 9, {"app": "web", "version": "1"})
+    return builder.deployment("web-next", 3, {"app": "web", "version": "2"}).document()
+
+
 CLUSTERS: dict[str, Callable[[], dict[str, Any]]] = {
     "rng": lambda: dockercoins().document(),
     "rng-without-daemonset": gated,
+    "canary": web,
 }
 
 

@@ -73,6 +73,17 @@ def gate(
     return msgspec.convert(document, TrafficGate)
 
 
+def canary_gate(weight: int, *, name: str = "web", **groups: Any) -> TrafficGate:
+    """A policy with strategy canary over the Deployments ``web`` and ``next``, unless ``groups`` say otherwise."""
+    owners = {"stable": "web", "canary": "next"}
+    made = {group: {"owners": [{"kind": "Deployment", "name": owner}]} for group, owner in owners.items()}
+    made.update(groups)
+    spec = {"services": [name], "gate": ACTIVE, "rotation": {"canary": {**made, "weight": weight}}}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    document = {"apiVersion": "gatekeep.dev/v1alpha1", "kind": "TrafficGate", "metadata": metadata, "spec": spec}
+    return msgspec.convert(document, TrafficGate)
+
+
 def plan(snapshot: Snapshot, *policies: TrafficGate) -> Plan:
     """The plan for ``policies``, with its verdict."""
     return plan_gates([located(policy) for policy in policies], snapshot)

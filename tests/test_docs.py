@@ -16,7 +16,7 @@ import yaml
 
 from gatekeep.cli.catalog import help_text
 from gatekeep.cli.main import main
-from gatekeep.cluster.kube.observe import WORKLOAD_KINDS
+from gatekeep.cluster.kube.observe import ADMISSION_KINDS, WORKLOAD_KINDS
 from gatekeep.cluster.kube.raw import SNAPSHOT_KINDS
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model import errors
@@ -202,7 +202,7 @@ def test_the_roles_cover_what_is_listed() -> None:
     def listed(*kinds: str) -> set[tuple[str, str, str]]:
         return {(RESOURCES[kind].group, RESOURCES[kind].plural, "list") for kind in kinds}
 
-    looked_at = listed("Pod", "Service", "EndpointSlice", "ConfigMap", "Node", *WORKLOAD_KINDS)
+    looked_at = listed("Pod", "Service", "EndpointSlice", "ConfigMap", "Node", *WORKLOAD_KINDS, *ADMISSION_KINDS)
     identity = {("", "namespaces", "get")}
     assert granted("gatekeep-plan", "gatekeep-look") == looked_at | identity
     assert granted("gatekeep-status") == listed(*SNAPSHOT_KINDS) | identity

@@ -89,10 +89,10 @@ def any_namespace(namespace: str | None) -> tuple[str, ...]:
 
 def refuse_pruning(filenames: Sequence[str], repository: str | None) -> None:
     """Only a whole folder shows that a policy is gone, and only the repository's name whose policy it was."""
-    if repository is None:
+    if not repository:
         raise usage(
             "--prune needs --repository: gates whose policies came from another repository stay",
-            "name it as in earlier applies; gates that were applied without --repository are retired by gatekeep retire",
+            "name it as in earlier applies; gates that were applied without it are retired by gatekeep retire",
         )
     for name in filenames:
         if name == "-" or not Path(name).is_dir():

@@ -76,9 +76,9 @@ def _putting_on(change: TemplateChange, manifest: GitTemplate | None) -> Finding
         return None
     where = "the manifest in Git" if manifest is None else "this manifest"
     message = (
-        f"{where} has no {change.key}={change.value} in the template of {change.workload.ref}. An apply, client-side or "
-        f"server-side, leaves the label alone; a replace (kubectl replace, Argo CD with Replace=true) takes it out, and "
-        f"restarts every pod without it. Agree in Git after this apply: {_git_patch(change)}"
+        f"{where} has no {change.key}={change.value} in the template of {change.workload.ref}. An apply, client-side "
+        "or server-side, leaves the label alone; a replace (kubectl replace, Argo CD with Replace=true) takes it out, "
+        f"and restarts every pod without it. Agree in Git after this apply: {_git_patch(change)}"
     )
     return Finding(
         severity="info", rule="template-in-git", message=message, object=str(change.workload.ref),
@@ -93,8 +93,8 @@ def _taking_off(change: TemplateChange, manifest: GitTemplate | None) -> Finding
         return None
     who = f"field manager {owner}" if owner else "the manifest in Git"
     message = (
-        f"{who} gives the label {change.key} to the template of {change.workload.ref} too, and its next apply would put "
-        "it back and restart every pod. Take it out of Git first"
+        f"{who} gives the label {change.key} to the template of {change.workload.ref} too, and its next apply would "
+        "put it back and restart every pod. Take it out of Git first"
     )
     return Finding(
         severity="warning", rule="will-be-reverted", message=message, object=str(change.workload.ref),

@@ -99,6 +99,13 @@ class Step(Part, frozen=True, omit_defaults=True):
     changes: tuple[Change, ...] = ()
     wait: Wait | None = None
 
+    @property
+    def picks(self) -> bool:
+        """It labels pods that were picked by name or by number: nobody else may take the place of one that is gone."""
+        nobody = self.match is None or self.match.any_of == ()
+        adds = (op.op == "add" for change in self.changes if change.kind == "Pod" for op in change.patch)
+        return self.action == "Patch" and nobody and any(adds)
+
 
 class ServiceForecast(Part, frozen=True):
     """Names of the ready pods before and after; ``floor`` and ``leastReady`` in number of pods."""

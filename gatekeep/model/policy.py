@@ -56,10 +56,19 @@ class Group(_Document, frozen=True):
     except_: tuple[Group, ...] | None = msgspec.field(default=None, name="except")
 
 
+class Canary(_Document, frozen=True):
+    """Two groups that share the rotation: ``weight`` percent of its pods, by their number, are of ``canary``."""
+
+    stable: Group
+    canary: Group
+    weight: Annotated[int, msgspec.Meta(ge=0, le=100)]
+
+
 class Rotation(_Document, frozen=True):
     """Exactly one strategy."""
 
-    pool: Group
+    pool: Group | None = None
+    canary: Canary | None = None
 
 
 class Floor(_Document, frozen=True):

@@ -84,7 +84,7 @@ def _without_policy(named: set[GateName], snapshot: Snapshot, repository: str | 
             rule="gate-without-policy",
             object=f"TrafficGate {gate}",
             message=f"this gate stands in the cluster, but no policy here names it. {came}If its policy was deleted: "
-            f"gatekeep retire {gate}",
+            f"gatekeep retire {gate}, or apply --prune with the --repository that it came from",
         )
 
 

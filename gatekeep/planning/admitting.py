@@ -21,7 +21,7 @@ from gatekeep.model.waits import AdmissionWait, DurationWait, GateLabel
 from gatekeep.planning.adoption import ref
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.task import GateTask
-from gatekeep.planning.templates import adoptable, is_born_in
+from gatekeep.planning.templates import adoptable, is_born_in, refused_value
 
 OTHER_SERVERS_SECONDS = 2
 """API servers read admission policies once a second; the probe is answered by one of them."""
@@ -32,7 +32,8 @@ _PLURAL = "mutatingadmissionpolicies"
 def wanted_admissions(policy: TrafficGate, match: Match, snapshot: Snapshot) -> tuple[Adopted, ...]:
     """The workloads whose later pods the policy wants labelled by admission.
 
-    Raises :class:`RefusedError` where the API server has no MutatingAdmissionPolicy.
+    A template that gives the label already needs none. Raises :class:`RefusedError` where the API server has no
+    MutatingAdmissionPolicy, and for a template that gives another value: admission leaves a key alone that is set.
     """
     if policy.spec.adopt != "Admission" or policy.spec.new_pods == "Hold":
         return ()
@@ -44,11 +45,16 @@ def wanted_admissions(policy: TrafficGate, match: Match, snapshot: Snapshot) -> 
             hint="Kubernetes 1.36 and newer have it; choose adopt: Template, or Reconcile",
         )
     gate = policy.gate
-    return tuple(
-        Adopted(kind=item.kind, name=item.name, uid=item.uid, key=gate.key, value=gate.value, by="Admission")
-        for item in adoptable(policy.namespace, snapshot)
-        if is_born_in(match, item, snapshot)
-    )
+    found = []
+    for item in adoptable(policy.namespace, snapshot):
+        given = item.spec.template.metadata.labels.get(gate.key)
+        if not is_born_in(match, item, snapshot) or given == gate.value:
+            continue
+        if given is not None:
+            raise refused_value(item, gate.key, given, gate.value)
+        adopted = Adopted(kind=item.kind, name=item.name, uid=item.uid, key=gate.key, value=gate.value, by="Admission")
+        found.append(adopted)
+    return tuple(found)
 
 
 def withdrawn_admissions(record: Record | None, wanted: Iterable[Adopted]) -> tuple[Adopted, ...]:

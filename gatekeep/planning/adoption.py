@@ -115,14 +115,14 @@ class _Sequence:
         self._edit(lacking, self._later_pods(), lambda item: [self._label_edit(item)], {"labelled": GENERATION}, match)
         self.draft.next_phase()
         for one in (*sets, *self._of("ReplicaSet")):
-            self._await_observed(one, "from here on its pods are born so")
+            self._await_observed(one, "from here on " + self._later_pods())
 
     def find_revisions(self) -> None:
         """By content: the revision of today's pods with the label. Where there is none another writer was there."""
         for item in (*self._of("DaemonSet"), *self._of("StatefulSet")):
             carried_by_pods = self._carried(item)
             if not carried_by_pods:
-                self._await_observed(item, "from here on its pods are born so")
+                self._await_observed(item, "from here on " + self._later_pods())
             for carried in carried_by_pods:
                 name = self._name(item, "revision")
                 wait = RevisionWait(
@@ -151,7 +151,7 @@ class _Sequence:
                     wait = FieldWait(object=ref(one), path="/status/fullyLabeledReplicas",
                                      equals={"$field": "/status/replicas"},
                                      timeout_seconds=self.task.timeout_seconds)  # fmt: skip
-                    self._await(wait, "the caches that its controllers act on have the labels")
+                    self._await(wait, "the caches that its controllers act on are up to date")
         for item in (*self._of("DaemonSet"), *self._of("StatefulSet")):
             found = self.revisions.get(item.uid)
             if not found or not self._is_held_here(item):
@@ -177,7 +177,7 @@ class _Sequence:
                        lambda item: [FieldEdit(STRATEGY, ON_DELETE, self._strategy(item))], {})  # fmt: skip
         self.draft.next_phase()
         for item in deployments:
-            self._await_observed(item, "its controller goes on, and rolls nothing out")
+            self._await_observed(item, "and rolls nothing out")
 
     def _later_pods(self) -> str:
         return "later pods are born with the label" if self.label.value else "later pods are born without the label"

@@ -12,7 +12,7 @@ from gatekeep.model.policy import Gate
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.later import later_pods, spare_label, undo_hazards
+from gatekeep.planning.later import held_pods, later_pods, spare_label, undo_hazards
 from gatekeep.planning.task import GateTask, base_of, gates_on, known_gates, standing_gates
 from gatekeep.strategies.rotation import desired_rotation
 
@@ -24,8 +24,11 @@ def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple
     found: list[Finding] = list(_missing(task, snapshot))
     if task.target is not None and task.policy is not None:
         found.extend(later_pods(task, task.target, task.policy, snapshot))
+        found.extend(held_pods(task, task.policy, snapshot))
         found.extend(undo_hazards(task, task.target, record, snapshot))
         found.extend(spare_label(task, task.target, snapshot))
+        if task.remark:
+            found.append(Finding(severity="info", rule="canary-share", object=task.reference, message=task.remark))
         found.extend(_drift(task, task.target, record, snapshot))
     else:
         found.extend(_returning(task, snapshot))
@@ -53,6 +56,8 @@ def _missing(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
             wanted[f"{kind.lower()}s"] = f"whether the selector of a {kind} uses the gate key"
     if any(service.spec.cluster_ip == "None" for service in task.services):
         wanted["statefulsets"] = "whether a headless Service gives a StatefulSet's pods their names"
+    if task.admitted or task.withdrawn:
+        wanted["mutatingadmissionpolicies"] = "which admission policies of this gate stand already"
     for plural in sorted(snapshot.missing & wanted.keys()):
         yield Finding(
             severity="warning",

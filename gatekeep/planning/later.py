@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gatekeep.model.objects import Workload
+from gatekeep.model.endpoints import is_terminal
+from gatekeep.model.matching import in_match
+from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Adopted, Finding
 from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
@@ -28,9 +30,11 @@ def later_pods(task: GateTask, target: Gate, policy: TrafficGate, snapshot: Snap
     ends = f"A rolling update ends with no pod of it in rotation until then, and one of all leaves {services} with no "
     ends += "endpoint"
     if policy.spec.new_pods == "Hold":
-        admits = f"{policy.spec.admit} in all" if policy.spec.admit != "All" else "all of them"
         message = f"newPods: Hold: pods of {names} that are born later wait, out of rotation, until they are admitted "
-        message += f"(admit: {admits}, at the next apply). {ends}"
+        message += f"({_admits(policy.spec.admit)}). {ends}"
+    elif policy.spec.rotation.canary is not None:
+        message = f"pods of {names} that are born later wait, out of rotation, for the next apply, which picks as many "
+        message += "as the weight wants: no template of a group gives the label that is not in rotation as a whole"
     elif policy.spec.adopt == "Reconcile":
         message = (
             f"adopt: Reconcile: pods of {names} that are born later wait, out of rotation, for the next apply. {ends}"
@@ -41,6 +45,12 @@ def later_pods(task: GateTask, target: Gate, policy: TrafficGate, snapshot: Snap
     yield Finding(severity="warning", rule="later-pods", object=task.reference, message=message)
 
 
+def _admits(admit: int | str) -> str:
+    if admit == "All":
+        return "admit: All lets all of them in at the next apply"
+    return f"admit: {admit} lets them in until the group has {admit} members" if admit else "admit: 0 lets nobody in"
+
+
 def _waiting_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list[str]:
     """Controllers of members whose later pods will not have the label once the plan is done."""
     found: set[str] = set()
@@ -48,16 +58,39 @@ def _waiting_owners(task: GateTask, target: Gate, snapshot: Snapshot) -> list[st
         chain = snapshot.owner_chain(pod.metadata) if pod.uid in task.members else ()
         if not chain:
             continue
-        ref, uid = chain[-1]
-        workload = snapshot.workload_index.get(uid)
-        given = workload.spec.template.metadata.labels.get(target.key) if workload is not None else None
-        admitted = any(item.uid == uid for item in task.admitted)
-        if task.templates.get((uid, target.key), given) != target.value and not admitted:
-            found.add(f"{ref.kind} {ref.name}")
+        if not any(_gives(uid, task, target, snapshot) for _, uid in chain):
+            found.add(f"{chain[-1][0].kind} {chain[-1][0].name}")
     if task.holds_new:
         found.update(f"{item.kind} {item.name}" for item in adoptable(task.name.namespace, snapshot)
                      if is_born_in(task.group, item, snapshot))  # fmt: skip
     return sorted(found)
+
+
+def _gives(uid: str, task: GateTask, target: Gate, snapshot: Snapshot) -> bool:
+    """Later pods of the workload will have the label, by its template or by admission."""
+    workload = snapshot.workload_index.get(uid)
+    if workload is None or (workload.kind == "ReplicaSet" and controller_of(workload.metadata) is not None):
+        return False
+    given = workload.spec.template.metadata.labels.get(target.key)
+    admitted = any(item.uid == uid for item in task.admitted)
+    return admitted or task.templates.get((uid, target.key), given) == target.value
+
+
+def held_pods(task: GateTask, policy: TrafficGate, snapshot: Snapshot) -> Iterable[Finding]:
+    """Who waits now, with ``newPods: Hold``, and what lets them in."""
+    if policy.spec.new_pods != "Hold":
+        return
+    waiting = [
+        pod.name
+        for pod in snapshot.pods_in(task.name.namespace)
+        if pod.uid not in task.members and in_match(task.group, pod.labels, snapshot.owner_uids(pod))
+        and not is_terminal(pod)
+    ]  # fmt: skip
+    if not waiting:
+        return
+    message = f"{len(waiting)} pods wait out of rotation ({_list(waiting)}). admit: {policy.spec.admit} lets no more "
+    message += "in: raise admit, or write admit: All, and apply"
+    yield Finding(severity="warning", rule="held", object=task.reference, message=message)
 
 
 def undo_hazards(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from gatekeep.model.matching import in_match
 from gatekeep.model.objects import Pod, Service, Workload
 from gatekeep.model.plan import Match
 from gatekeep.model.policy import Gate
@@ -187,7 +188,10 @@ def _label(draft: Draft, task: GateTask, gate: Gate, pods: list[Pod], *, stands:
         return
     edits = {pod.uid: _edit(((gate.key, draft.labels(pod).get(gate.key), gate.value),)) for pod in pods}
     match = msgspec.structs.replace(task.match, gate=GateLabel(key=gate.key, value=gate.value))
-    draft.label(edits, pods, reason="label the pods that join", policy=task.reference, match=match)
+    whole = [pod for pod in pods if in_match(match, draft.labels(pod), draft.snapshot.owner_uids(pod))]
+    picked = [pod for pod in pods if pod not in whole] if len(whole) < len(pods) else []
+    draft.label(edits, picked, reason="label the pods that were picked", policy=task.reference)
+    draft.label(edits, whole, reason="label the pods that join", policy=task.reference, match=match)
 
 
 def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:

@@ -65,6 +65,7 @@ def gate_task(policy: TrafficGate, record: Record | None, snapshot: Snapshot, ti
         members=rotation.members,
         match=rotation.match,
         group=rotation.group,
+        remark=rotation.remark,
         kept=_kept(name, policy.gate, spared, snapshot),
         floor=policy.spec.floor,
         timeout_seconds=timeout_seconds,

@@ -31,8 +31,9 @@ class GateTask:
     ``templates`` says what the templates of workloads (by uid) should have for a label key, None for nothing; one that
     is not named stays. ``holds`` are what a killed run may have left held still, by uid. ``group`` is whoever may be a
     member; ``holds_new`` keeps its newborn pods out until they are admitted. ``admitted`` are the workloads whose later
-    pods get the label by admission, ``withdrawn`` those that no longer do. ``strips`` says whose labels stay when they
-    are taken off whoever carries them by then; without it only pods that are known now lose theirs.
+    pods get the label by admission, ``withdrawn`` those that no longer do. ``remark`` is what the strategy has to say.
+    ``strips`` says whose labels stay when they are taken off whoever carries them by then; without it only pods that
+    are known now lose theirs.
     """
 
     name: GateName
@@ -52,6 +53,7 @@ class GateTask:
     admitted: tuple[Adopted, ...] = ()
     withdrawn: tuple[Adopted, ...] = ()
     holds_new: bool = False
+    remark: str = ""
     strips: Sparing | None = None
 
     @property

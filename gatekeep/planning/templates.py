@@ -117,14 +117,22 @@ def check_templates(templates: Templates, known: Iterable[Gate], holds: Mapping[
                 _refuse_twin(item, key, templates[item.uid, key], snapshot)
 
 
-_OTHER_WAYS = "or choose adopt: Admission or adopt: Reconcile, which touch no template"
+_OTHER_WAYS = (
+    "or choose adopt: Admission, which touches no template; with adopt: Reconcile a rolling update ends with no pod in "
+    "rotation until the next apply"
+)
 
 
 def _refuse_other_value(item: Workload, key: str, wanted: str | None, gates: set[tuple[str, str]]) -> None:
     found = item.spec.template.metadata.labels.get(key)
     if found is None or found == wanted or (key, found) in gates:
         return
-    raise RefusedError(
+    raise refused_value(item, key, found, wanted)
+
+
+def refused_value(item: Workload, key: str, found: str, wanted: str | None) -> RefusedError:
+    """The refusal of a template whose label for the gate's key is somebody else's."""
+    return RefusedError(
         f"the pod template already has {key}={found}; the gate wants {key}={wanted}, and would take that label from "
         "whoever put it there",
         where=str(item.ref),

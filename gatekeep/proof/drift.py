@@ -135,6 +135,8 @@ def _changed(
         pod = pods.get(change.uid or "")
         if pod is not None:
             yield from _labels_changed(where, change, pod, seen)
+        elif step.picks:
+            yield f"{where} was picked to join, and is gone"
         return
     if change.kind != "Service":
         return

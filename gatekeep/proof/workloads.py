@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Workload, controller_of
+from gatekeep.model.objects import Workload, born_labels, controller_of
 from gatekeep.model.plan import Match, Plan
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof.courses import Course, Scene, scene
@@ -121,11 +121,11 @@ def _membership_problem(found: Scene, course: Course) -> str | None:
     uids = frozenset([item.uid, *(one.uid for one in found.snapshot.replica_sets_of(item.uid))])
     for key in sorted(touched_keys([course])):
         for step in course.edits(lambda one, key=key: labels_of(one).get(key)):  # type: ignore[misc]
-            labels = labels_of(course.at(step))
-            value = labels.get(key)
+            value = labels_of(course.at(step)).get(key)
             if value is None or _is_given(found, item, key, value):
                 continue
-            if not any(in_match(m, labels, uids) for _, m in _lists(found.plan, key, value)):
+            born = born_labels(course.at(step))
+            if not any(in_match(m, born, uids) for _, m in _lists(found.plan, key, value)):
                 return (
                     f"step {step} makes later pods of {item.ref} carry {key}={value}, and no step puts that on the "
                     "pods that it has"

@@ -44,7 +44,10 @@ def outcome_text(outcome: Outcome, plan: Plan, style: Style, retire: Retire = pl
 
 def verification_text(verification: Verification, plan: Plan, style: Style) -> str:
     """The verdict of a proof made now, whether the id fits, and what changed since the plan."""
-    lines = [style.text(f"plan {short_id(plan.id)}"), *verdict_text(verification.proof, style)]
+    lines = [
+        style.text(f"plan {short_id(plan.id)}"),
+        *verdict_text(verification.proof, style, holds=any(gate.holds for gate in plan.gates)),
+    ]
     if not verification.id_fits:
         cross = f"{style.text('✘')} "
         lines.extend(paragraph("the id does not fit the content: it was edited", style, first=cross, look="red"))

@@ -99,5 +99,7 @@ def _why(step: Step, style: Style) -> str:
         return style.text(step.reason)
     if any(change.kind != "Pod" for change in step.changes):
         return style.text(f"{step.reason}, and ReplicaSets made until then")
+    if step.match.any_of == ():
+        return style.text(f"{step.reason}; nobody born until then")
     born = ", and those born until then" if step.changes else ""
     return style.text(f"{step.reason}{born} ({match_words(step.match)})")

@@ -24,7 +24,8 @@ def plan_text(
         blocks.append(steps_text(plan.steps, style))
         if plan.proof.holds:
             blocks.append(around_text(plan, style, retire, proved=proved))
-        blocks.append(verdict_text(plan.proof, style, proved=proved))
+        holds = any(gate.holds for gate in plan.gates)
+        blocks.append(verdict_text(plan.proof, style, proved=proved, holds=holds))
     else:
         blocks.append(_nothing(plan, style))
     if next_step:
@@ -37,8 +38,11 @@ def short_id(plan_id: str) -> str:
     return plan_id.removeprefix("sha256:")[:SHORT_ID]
 
 
-def verdict_text(proof: Proof, style: Style, *, proved: bool = True) -> list[str]:
-    """``proved`` with the number of states, or the counter-example in one sentence."""
+def verdict_text(proof: Proof, style: Style, *, proved: bool = True, holds: bool = False) -> list[str]:
+    """``proved`` with the number of states, or the counter-example in one sentence.
+
+    ``holds`` says that the plan holds workloads still, whose controllers the proof then looks at, too.
+    """
     if not proof.holds:
         reason = style.text(proof.counter_example or "the plan keeps no invariant")
         lines = paragraph(f"REFUSED: {reason}", style, first=f"{style.text('✘')} ", look="red")
@@ -49,9 +53,10 @@ def verdict_text(proof: Proof, style: Style, *, proved: bool = True) -> list[str
     if not proof.states:
         return [style.paint(f"{style.text('✔')} nothing to prove: traffic does not change", "green")]
     text = (
-        f"proved: {counted(proof.states, 'state')}, every order of the two watch streams, and pods that die or are "
-        "born on the way: no Service falls below its floor."
+        f"proved: {counted(proof.states, 'state')}, every order of the watch streams, and pods that die or are born on "
+        "the way: no Service falls below its floor"
     )
+    text += ", and no pod restarts." if holds else "."
     return paragraph(text, style, first=f"{style.text('✔')} ", look="green")
 
 

@@ -21,7 +21,12 @@ SELECTOR = ("spec", "selector")
 ANY = "any labels"
 ANYBODY = "any pod"
 LATER = "pods born until then"
-PLURALS = {"EndpointSlice": "EndpointSlices", "Pod": "pods"}
+ADMISSION = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+PLURALS = {
+    "EndpointSlice": "EndpointSlices",
+    "MutatingAdmissionPolicy": "MutatingAdmissionPolicies",
+    "Pod": "pods",
+}
 
 
 class Line(NamedTuple):
@@ -152,10 +157,13 @@ def _objects(changes: Sequence[Change]) -> str:
     kind, namespace = changes[0].kind, changes[0].namespace
     if len(changes) == 1:
         return f"{kind} {namespace}/{changes[0].name}" if namespace else f"{kind} {changes[0].name}"
-    return f"{counted(len(changes), kind, PLURALS.get(kind, kind + 's'))} of {namespace}"
+    number = counted(len(changes), kind, PLURALS.get(kind, kind + "s"))
+    return f"{number} of {namespace}" if namespace else number
 
 
 def _creation(change: Change) -> str:
+    if change.kind in ADMISSION:
+        return "create, and it stays"
     spec = (change.object or {}).get("spec")
     if isinstance(spec, Mapping) and spec.get("selector"):
         return f"create, selector {map_words(spec['selector'])}"

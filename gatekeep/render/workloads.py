@@ -12,7 +12,7 @@ from gatekeep.model.waits import AdmissionWait, Bound, DurationWait, FieldWait, 
 
 KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
 REVISION = "controller-revision-hash"
-MARK = "mark as up to date"
+MARK = "controller-revision-hash → that revision"
 TEMPLATE_LABELS = ("spec", "template", "metadata", "labels")
 _PAUSED = "/spec/paused"
 _STRATEGY = "/spec/updateStrategy"
@@ -21,7 +21,7 @@ _COUNTS = {
     "/status/updatedReplicas": "all pods count as up to date",
     "/status/fullyLabeledReplicas": "all pods count as labelled",
 }
-_SEEN = {"paused": "the pause", "labelled": "the new template", "resumed": "that it goes on"}
+_SEEN = {"paused": "the pause", "labelled": "the new template", "resumed": "the resumption"}
 _BOUND = re.compile(r"(?P<kind>[a-z]+)/(?P<name>.+)\.(?P<what>[a-z]+)\.\d+")
 ClusterWait = FieldWait | RevisionWait | AdmissionWait | DurationWait
 """Waits on anything but a Service's slices."""

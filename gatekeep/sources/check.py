@@ -20,7 +20,7 @@ from gatekeep.sources.tree import ListNode, MapNode, Node, Scalar, position
 
 # Fields that the design has and this version does not: not typing errors. Once a class knows one of them,
 # its entry here is never looked at.
-NOT_BUILT_FIELDS = {"Rotation": ("canary", "blueGreen"), "TrafficGateSpec": ("checks",)}
+NOT_BUILT_FIELDS = {"Rotation": ("blueGreen",), "Canary": ("steps",), "TrafficGateSpec": ("checks",)}
 
 _STRING, _NUMBER, _FLOAT, _BOOLEAN, _NULL = "a string", "a whole number", "a number", "true or false", "nothing"
 _MAP, _LIST = "a map", "a list"
@@ -46,6 +46,11 @@ def check(node: Node, expected: mi.Type, file: str, name: str = "document") -> I
         yield _wrong_type(node, kinds, file, name)
     else:
         yield from _content(node, member, file, name)
+
+
+def _one_of(options: tuple[str, ...], name: str) -> str:
+    """What may stand there; a number is no option by name."""
+    return "a whole number or All" if name == "admit" else f"one of {', '.join(options)}"
 
 
 def close(word: str, known: tuple[str, ...]) -> str:
@@ -101,7 +106,7 @@ def _scalar(node: Scalar, expected: mi.Type, file: str, name: str) -> Iterator[P
     match expected:
         case mi.LiteralType(values=values) if value not in values:
             options = tuple(sorted(str(one) for one in values))
-            message = f"{name}: expected one of {', '.join(options)}, found {shown(node.text)}"
+            message = f"{name}: expected {_one_of(options, name)}, found {shown(node.text)}"
             yield Problem(where, message, close(node.text, options))
         case mi.StrType(pattern=pattern) if isinstance(value, str):
             yield from _string(node, expected, pattern, file, name)

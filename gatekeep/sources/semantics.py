@@ -45,10 +45,22 @@ def policy_problems(policy: Policy, node: Node, file: str) -> Iterator[Problem]:
             place = position(services.items[index] if isinstance(services, ListNode) else node, file)
             yield Problem(place, f"services: {service} is named twice", "name it once")
         seen.add(service)
+    if policy.spec.new_pods == "Hold" and policy.spec.adopt != "Template":
+        message = f"adopt: {policy.spec.adopt}: with newPods: Hold nothing gives later pods the label"
+        yield Problem(position(at(node, "spec", "adopt") or node, file), message, "leave adopt out")
     if policy.spec.new_pods == "Join" and (admit := at(node, "spec", "admit")) is not None:
         message = "admit: it says who of the held pods is let in, and newPods: Join holds none"
         yield Problem(position(admit, file), message, "write newPods: Hold, or leave admit out")
-    yield from _group(policy.spec.rotation.pool, at(node, "spec", "rotation", "pool"), file, "pool")
+    rotation = policy.spec.rotation
+    groups = {"pool": rotation.pool}
+    if rotation.canary is not None:
+        groups = {"canary.stable": rotation.canary.stable, "canary.canary": rotation.canary.canary}
+        if policy.spec.new_pods == "Hold":
+            message = "newPods: Hold: a canary picks its pods by number, and takes newborn ones of a whole group along"
+            yield Problem(position(at(node, "spec", "newPods") or node, file), message, "write newPods: Join")
+    for name, group in groups.items():
+        if group is not None:
+            yield from _group(group, at(node, "spec", "rotation", *name.split(".")), file, name)
 
 
 def conflicts(policies: Iterable[tuple[LocatedPolicy, Position]]) -> Iterator[Problem]:

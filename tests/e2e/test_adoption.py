@@ -440,7 +440,7 @@ def test_a_twin_is_refused_and_the_command_it_names_helps(rng: Story) -> None:
 
 
 def test_templates_need_their_permissions_and_one_less_is_named(rng: Story) -> None:
-    grant(rng, "user-2", VERBS)  # reads apps, and may not patch them
+    grant(rng, "user-2", VERBS, templates=False)
     before = rng.versions()
     refused = rng.apply(user="user-2")
     assert refused.code == 77, refused

@@ -98,10 +98,10 @@ VERBS = {
 READ = ["get", "list", "watch"]
 
 
-def grant(story: Story, user: str, verbs: dict[str, list[str]]) -> None:
-    """A Role with exactly these verbs, and what reading and the lock need."""
+def grant(story: Story, user: str, verbs: dict[str, list[str]], *, templates: bool = True) -> None:
+    """A Role with exactly these verbs, and what reading, the lock and (where wanted) pod templates need."""
     rules: list[Json] = [{"apiGroups": [""], "resources": [kind], "verbs": allowed} for kind, allowed in verbs.items()]
-    rules.append({"apiGroups": ["apps"], "resources": ["*"], "verbs": READ})
+    rules.append({"apiGroups": ["apps"], "resources": ["*"], "verbs": [*READ, *(["patch"] if templates else [])]})
     rules.append({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ})
     lease = ["get", "create", "patch", "delete"]
     rules.append({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": lease})

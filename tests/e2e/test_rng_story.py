@@ -61,6 +61,7 @@ def test_a_gate_comes_and_goes_without_a_lost_request(story: Story, lag: dict[st
 
 
 def test_without_the_barrier_adding_the_gate_loses_requests(story: Story) -> None:
+    story.policy(adopt="Reconcile")
     plan = story.plan(args=("-o", "json")).json
     story.stack.lag(pods=LAG)
     with story.traffic() as traffic:
@@ -72,6 +73,7 @@ def test_without_the_barrier_adding_the_gate_loses_requests(story: Story) -> Non
 
 
 def test_without_the_barrier_removing_the_gate_loses_requests(story: Story) -> None:
+    story.policy(adopt="Reconcile")
     assert story.apply().code == 0
     story.settle()
     plan = story.gatekeep("retire", f"{story.namespace}/rng", "--dry-run", "-o", "json").json
@@ -148,6 +150,7 @@ def test_drift_is_shown_and_mended(story: Story) -> None:
 
 
 def test_pods_born_later_are_let_in_by_the_next_apply(story: Story) -> None:
+    story.policy(adopt="Reconcile")
     assert story.apply().code == 0
     first = story.plan(args=("-o", "json")).json["findings"][0]
     assert first["rule"] == "later-pods"

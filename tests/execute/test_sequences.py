@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gatekeep.cluster.embedded import EmbeddedCluster
-from gatekeep.model.policy import TrafficGate
+from gatekeep.model.policy import Group, TrafficGate
 from tests.builders import cluster
 from tests.execute.world import ALWAYS, helpers, picture, record, run, wants
 from tests.gates import NAMESPACE, gate, retirement
@@ -55,7 +55,7 @@ def wanted_by(policy: TrafficGate | None, count: int) -> frozenset[str]:
     """The rotation that a policy asks for."""
     if policy is None:
         return frozenset(f"rng-{number}" for number in range(count))
-    group = policy.spec.rotation.pool.selector
+    group = (policy.spec.rotation.pool or Group()).selector
     assert group is not None
     return frozenset(f"rng-{number}" for number in group.match_expressions[0].values)
 

@@ -44,7 +44,7 @@ def test_with_templates_nobody_waits(kind: str) -> None:
     [
         ({"adopt": "Reconcile"}, "adopt: Reconcile: pods of Deployment rng that are born later wait"),
         ({"newPods": "Hold"}, "newPods: Hold: pods of Deployment rng that are born later wait"),
-        ({"newPods": "Hold", "admit": "All"}, "admit: all of them"),
+        ({"newPods": "Hold", "admit": "All"}, "admit: All lets all of them in"),
     ],
     ids=str,
 )

@@ -50,8 +50,8 @@ Steps  6 in 4 phases: 3 label edits, 1 selector edit
   way back     planned and proved with this plan (3 → 3 ready):
                gatekeep retire shop/rng
 
-✔ proved: 1,234 states, every order of the two watch streams, and pods that die or are born on the
-  way: no Service falls below its floor.
+✔ proved: 1,234 states, every order of the watch streams, and pods that die or are born on the way:
+  no Service falls below its floor.
 
 Next: gatekeep apply
 """

@@ -94,8 +94,10 @@ def test_replica_sets_that_are_changed_alike_share_a_row() -> None:
 
 
 def test_pods_are_marked_and_their_workload_is_named() -> None:
-    assert said(mark(1, "rng-a", "rng-b")) == ["~ 2 pods of DaemonSet shop/rng: mark as up to date"]
-    assert said(mark(1)) == ["~ 0 pods of DaemonSet shop/rng: mark as up to date"]
+    assert said(mark(1, "rng-a", "rng-b")) == [
+        "~ 2 pods of DaemonSet shop/rng: controller-revision-hash → that revision"
+    ]
+    assert said(mark(1)) == ["~ 0 pods of DaemonSet shop/rng: controller-revision-hash → that revision"]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_a_wait_that_takes_long_says_for_what(wait: Wait, words: str) -> None:
 def test_a_step_that_is_left_out_is_no_step_done() -> None:
     text = told(StepStarted(step=mark(1, "rng-a"), total=1), StepFinished(1, 0.0, left_out=True))
     assert "✔" not in text
-    assert text.rstrip().endswith("mark as up to date  left out")
+    assert text.rstrip().endswith("controller-revision-hash → that revision  left out")
 
 
 def snapshot() -> Snapshot:
@@ -257,6 +259,6 @@ def test_a_policy_belongs_to_no_namespace() -> None:
     body = {"apiVersion": "a/v1", "kind": kind, "metadata": {"name": "gatekeep-shop-rng"}, "spec": {"x": 1}}
     change = Change("a/v1", kind, "", "gatekeep-shop-rng", None, (), (), object=body)
     found = step(1, 1, "Create", "later pods", change)
-    assert said(found) == [f"+ {kind} gatekeep-shop-rng: create"]
+    assert said(found) == [f"+ {kind} gatekeep-shop-rng: create, and it stays"]
     (file,) = file_diffs(sample(steps=(found,)), snapshot())
     assert "namespace" not in file.merged
