@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from gatekeep.model.endpoints import counts_as_ready
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.outcomes import GateStatus
+from gatekeep.model.policy import Rotation
 from gatekeep.model.record import GateName, Record, records_in, services_of
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
@@ -34,7 +35,7 @@ def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
         name=name.name,
         services=names,
         gate=f"{record.gate.key}={record.gate.value}",
-        strategy="pool",
+        strategy=_strategy(record.policy.spec.rotation),
         stage=last.outcome if last else "never applied",
         members_ready=len(ready),
         members_total=len(members),
@@ -43,6 +44,10 @@ def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
         last_run=f"{last.action} {last.id} at {last.started} by {last.by}" if last else "",
         source=str(record.source) if record.source else "",
     )
+
+
+def _strategy(rotation: Rotation) -> str:
+    return "pool" if rotation.canary is None else f"canary, weight {rotation.canary.weight}"
 
 
 def _alarms(name: GateName, record: Record, snapshot: Snapshot) -> Iterable[str]:

@@ -67,6 +67,11 @@ class Story:
         return _end(self)
 
 
+def shared(weight: int) -> dict[str, Any]:
+    """The DaemonSet as canary of the Deployment."""
+    return {"canary": {"stable": DEPLOYMENT_ONLY, "canary": DAEMONSET_ONLY, "weight": weight}}
+
+
 STORIES: Mapping[str, Story] = {
     "add": Story((), wants(gate())),
     "add-part": Story((), wants(gate(pool=DEPLOYMENT_ONLY))),
@@ -85,6 +90,11 @@ STORIES: Mapping[str, Story] = {
     "adopt-key": Story((wants(gate(adopt="Template")),), wants(gate(adopt="Template", label=RED))),
     "adopt-value": Story((wants(gate(adopt="Template")),), wants(gate(adopt="Template", label=MAYBE))),
     "adopt-retire": Story((wants(gate(adopt="Template")),), retirement),
+    "canary": Story((), wants(gate(rotation=shared(50)))),
+    "canary-more": Story((wants(gate(rotation=shared(20))),), wants(gate(rotation=shared(100)))),
+    "canary-back": Story(
+        (wants(gate(rotation=shared(60), adopt="Template")),), wants(gate(rotation=shared(0), adopt="Template"))
+    ),
     "hold": Story((wants(gate(adopt="Template")),), wants(gate(newPods="Hold"))),
     "admission": Story((), wants(gate(adopt="Admission"))),
     "admission-retire": Story((wants(gate(adopt="Admission")),), retirement),
