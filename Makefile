@@ -26,7 +26,7 @@ lint: $(SETUP)
 	$(BIN)/lint-imports --no-cache
 
 unit: $(SETUP)
-	$(BIN)/python -W error -m pytest
+	$(BIN)/python -W error -m pytest -n auto
 
 # Builds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, etcd and kwok once for each of two minors
 # (5 to 8 minutes each). Needs Go, or fetches a toolchain from PyPI; see tests/controlplane.

@@ -182,6 +182,7 @@ def test_a_rollout_between_the_labels_and_the_switch(story: Story) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_safe_state_and_no_helper(story: Story, number: signal.Signals) -> None:
+    story.policy(adopt="Reconcile")
     story.stack.lag(pods=20)
     run = start(story, "apply", "-f", str(story.folder / "policies"), "-y")
     story.stack.wait(lambda: bool(story.helpers()), 20, "the shadow Service")
@@ -196,6 +197,7 @@ def test_a_signal_leaves_a_safe_state_and_no_helper(story: Story, number: signal
 
 
 def test_a_kill_leaves_a_safe_state_and_the_next_run_goes_on(story: Story) -> None:
+    story.policy(adopt="Reconcile")
     story.stack.lag(pods=20)
     run = start(story, "apply", "-f", str(story.folder / "policies"), "-y")
     story.stack.wait(lambda: bool(story.helpers()), 20, "the shadow Service")
