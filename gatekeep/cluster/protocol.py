@@ -12,8 +12,6 @@ from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Access
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
-FIELD_MANAGER = "gatekeep"
-
 
 class Clock(Protocol):
     """Time as the cluster sees it. An embedded cluster's clock is virtual: sleeping runs its controllers."""

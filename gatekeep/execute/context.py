@@ -40,7 +40,9 @@ class Context:
 
     ``bound`` holds values that only the cluster could give, by name; ``helpers`` the uids of the helper Services that
     may stand ("" while their creation is unanswered); ``written`` the labels as this run left them, by pod uid;
-    ``held`` the workloads that may be held still, and how; ``remarks`` what threads noticed, for the listener.
+    ``alike`` the revisions that are equal but for the gate label, and ``replaced`` those that pods carry and another
+    writer is replacing, by the name that a revision is bound to; ``held`` the workloads that may be held still, and
+    how; ``remarks`` what threads noticed, for the listener.
     """
 
     cluster: Cluster
@@ -52,6 +54,8 @@ class Context:
     bound: dict[str, Value] = field(default_factory=dict)
     helpers: dict[tuple[str, str], str] = field(default_factory=dict)
     leaders: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    alike: dict[str, frozenset[str]] = field(default_factory=dict)
+    replaced: dict[str, frozenset[str]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     written: dict[str, dict[str, str | None]] = field(default_factory=dict)

@@ -42,7 +42,8 @@ def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Rec
     """Writes that ``run`` is under way, before it writes anything else.
 
     Until it is done, every gate that may stand on a Service stays remembered, and so do all workloads whose later pods
-    may carry the label, and all that may be held still. Of two holds on one workload the older one knows its strategy.
+    may carry the label, and all that may be held still. Of two holds on one workload the plan's counts: it was made of
+    the record and of the cluster.
     """
     gate = GateName(target.namespace, target.name)
     old, uid = read(cluster, gate)
@@ -110,7 +111,7 @@ def _adopted(old: Record | None, target: GateTarget) -> tuple[Adopted, ...]:
 
 
 def _holds(old: Record | None, target: GateTarget) -> tuple[Hold, ...]:
-    return tuple({hold.uid: hold for hold in (*target.holds, *(old.holds if old else ()))}.values())
+    return tuple({hold.uid: hold for hold in (*(old.holds if old else ()), *target.holds)}.values())
 
 
 def _position(target: GateTarget, source: Source) -> Position | None:

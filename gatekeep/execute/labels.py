@@ -14,6 +14,7 @@ from gatekeep.model.matching import in_match
 from gatekeep.model.objects import ObjectRef, Pod
 from gatekeep.model.patches import Op
 from gatekeep.model.plan import Change, Match, Step
+from gatekeep.model.waits import Bound, GateLabel
 
 _ROUNDS = 10
 _FINISHED = ("Succeeded", "Failed")
@@ -63,18 +64,26 @@ def _outstanding(context: Context, step: Step) -> tuple[Change, ...]:
         return ()
     key, value = match.gate.key, value_of(match.gate.value, context.bound)
     required = dict(match.selector.match_labels) if match.selector else {}
-    if match.gate.old is not None:
-        required[key] = value_of(match.gate.old, context.bound)
     pods = context.list_pods(match.namespace, required)
     refuse_meddling(context, pods)
     return tuple(
         _change(pod, key, value)
         for pod in pods
         if pod.labels.get(key) != value
+        and _had(context, match.gate, pod.labels.get(key))
         and pod.status.phase not in _FINISHED
         and pod.uid not in match.except_uids
         and in_match(match, pod.labels, context.owner_uids(pod) if _asks_owners(match) else frozenset())
     )
+
+
+def _had(context: Context, gate: GateLabel, value: str | None) -> bool:
+    """The pod has the value that the step asks for, or a revision that is equal to it but for the gate label."""
+    if gate.old is None:
+        return True
+    if isinstance(gate.value, Bound) and gate.value.name in context.alike:
+        return value in context.alike[gate.value.name]
+    return bool(value == value_of(gate.old, context.bound))
 
 
 def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:

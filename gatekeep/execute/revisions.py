@@ -1,10 +1,11 @@
 """Which revision a DaemonSet's or StatefulSet's pods are of, once its template carries a label: found by content.
 
-"The newest" would be wrong: when another writer changed the image meanwhile, the newest is his, and pods marked as his
-would run the old image for ever. So a revision must equal the pods' own but for the label. And it must be the newest as
-well, that is the one the template stands at: else his change came later, his rollout replaces the pods in any case, and
-the count of those that are up to date would never be full. That second rule is also why values that were bound from an
-object read again (an answer got lost) may safely be those of a later generation: then the revision is not the newest.
+"The newest" alone would be wrong: when another writer changed the image meanwhile, the newest is his, and pods marked
+as his would run the old image for ever. So the newest, that is the one the template stands at, must equal a revision
+that pods carry, but for the label. Which revisions do is looked up after the template was written, since a rollout may
+have come between the plan and that: pods of any of them are marked. Pods of others are his to replace; the count of
+those that are up to date is then not waited for in full. This is also why values that were bound from an object read
+again (an answer got lost) may safely be those of a later generation: then the revision is not the newest.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from gatekeep.execute.context import REVISION, Context
 from gatekeep.execute.fields import OBSERVED, await_field, ref_of_wait
 from gatekeep.execute.values import bind, value_of
 from gatekeep.model.events import Note
+from gatekeep.model.objects import controller_of
 from gatekeep.model.plan import Step
 from gatekeep.model.waits import FieldWait, RevisionWait
 
@@ -37,8 +41,10 @@ def await_revision(context: Context, step: Step, wait: RevisionWait) -> None:
                for owner in item["metadata"].get("ownerReferences") or ())
     ]  # fmt: skip
     present = value_of(wait.revision, context.bound)
-    found = _labelled(context, wait, present, revisions)
-    if found is None:
+    newest = max(revisions, key=lambda item: int(item.get("revision") or 0), default=None)
+    alike = _alike(context, wait, revisions, newest) if newest is not None else frozenset()
+    carried = _carried(context, wait)
+    if newest is None or not alike & {present, *carried}:
         context.listener(
             Note(
                 message=f"{ref}: another writer changed its pod template; pods of revision {present} are not "
@@ -46,27 +52,45 @@ def await_revision(context: Context, step: Step, wait: RevisionWait) -> None:
             )
         )
         return
-    bind(context.bound, wait.bind, found, str(ref))
+    bind(context.bound, wait.bind, newest, str(ref))
+    for name in wait.bind:
+        context.alike[name] = alike
+        context.replaced[name] = carried - alike - {_name(newest, wait.object.kind)}
 
 
-def _labelled(
-    context: Context, wait: RevisionWait, name: str, revisions: Iterable[Mapping[str, Any]]
-) -> Mapping[str, Any] | None:
-    newest_first = sorted(revisions, key=lambda item: int(item.get("revision") or 0), reverse=True)
-    present = next((item for item in newest_first if _name(item, wait.object.kind) == name), None)
-    if present is None:
-        return None
+def count_asked(context: Context, step: Step, wait: FieldWait) -> FieldWait:
+    """How many pods must count as up to date: all, or where another writer replaces some, those that were marked."""
+    names = [name for name in step.requires if context.replaced.get(name)]
+    if not names:
+        return wait
+    newest = {context.bound[name] for name in names}
+    pods = context.list_pods(wait.object.namespace)
+    mine = [pod for pod in pods if (owner := controller_of(pod.metadata)) and owner.uid == wait.object.uid]
+    marked = sum(pod.labels.get(REVISION) in newest for pod in mine)
+    return msgspec.structs.replace(wait, equals=None, at_least=marked)
+
+
+def _alike(
+    context: Context, wait: RevisionWait, revisions: Iterable[Mapping[str, Any]], newest: Mapping[str, Any]
+) -> frozenset[str]:
+    """The revisions that the newest one differs from in the label alone: pods of any of them are of it now."""
     wanted = {**dict.fromkeys(wait.except_labels), wait.gate.key: value_of(wait.gate.value, context.bound)}
-    newest = newest_first[0]
-    same = _content(newest, dict.fromkeys(wait.except_labels)) == _content(present, wanted)
-    return newest if same else None
+    content = _content(newest, dict.fromkeys(wait.except_labels))
+    return frozenset(_name(item, wait.object.kind) for item in revisions if _content(item, wanted) == content)
 
 
-def _name(revision: Mapping[str, Any], kind: str) -> object:
+def _carried(context: Context, wait: RevisionWait) -> frozenset[str]:
+    """The revisions that its pods carry now: others than planned, where a rollout came between."""
+    pods = context.list_pods(wait.object.namespace)
+    mine = (pod for pod in pods if (owner := controller_of(pod.metadata)) and owner.uid == wait.object.uid)
+    return frozenset(pod.labels[REVISION] for pod in mine if REVISION in pod.labels)
+
+
+def _name(revision: Mapping[str, Any], kind: str) -> str:
     """What pods carry in their label ``controller-revision-hash``."""
     if kind == "StatefulSet":
-        return revision["metadata"]["name"]
-    return (revision["metadata"].get("labels") or {}).get(REVISION)
+        return str(revision["metadata"]["name"])
+    return str((revision["metadata"].get("labels") or {}).get(REVISION))
 
 
 def _content(revision: Mapping[str, Any], labels: Mapping[str, str | None]) -> Any:

@@ -88,7 +88,7 @@ def _act(context: Context, step: Step) -> None:
 def _wait(context: Context, step: Step) -> None:
     match step.wait:
         case FieldWait():
-            fields.await_field(context, step, step.wait)
+            fields.await_field(context, step, revisions.count_asked(context, step, step.wait))
         case RevisionWait():
             revisions.await_revision(context, step, step.wait)
         case AdmissionWait():

@@ -13,7 +13,6 @@ from typing import Any
 
 from msgspec import UNSET
 
-from gatekeep.cluster.protocol import FIELD_MANAGER
 from gatekeep.execute import fields
 from gatekeep.execute.context import Context, ref_of
 from gatekeep.execute.values import bind, field_at, value_of, with_values
@@ -24,6 +23,7 @@ from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import FieldEdit, Op, field_patch, template_label, tokens_of, undo_field_patch
 from gatekeep.model.plan import Change, Match, Plan, Step
 from gatekeep.model.waits import Bound
+from gatekeep.model.workloads import FIELD_MANAGER
 
 KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
 UID = "/metadata/uid"

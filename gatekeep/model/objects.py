@@ -251,25 +251,6 @@ class Workload(_Frozen, frozen=True):
         return ObjectRef(self.kind, self.metadata.namespace, self.metadata.name)
 
 
-_ADDED_LABELS: Mapping[str, Mapping[str, str]] = {
-    "DaemonSet": {"controller-revision-hash": "", "pod-template-generation": ""},
-    "StatefulSet": {
-        "controller-revision-hash": "",
-        "statefulset.kubernetes.io/pod-name": "",
-        "apps.kubernetes.io/pod-index": "",
-    },
-    "Deployment": {"pod-template-hash": ""},
-}
-
-
-def born_labels(workload: Workload) -> Mapping[str, str]:
-    """What the next pod of ``workload`` is born with: the labels of its template, and those that its controller adds.
-
-    The values of the latter are not known before: they stand here as empty.
-    """
-    return {**_ADDED_LABELS.get(workload.kind, {}), **workload.spec.template.metadata.labels}
-
-
 class AdmissionObject(_Frozen, frozen=True):
     """A MutatingAdmissionPolicy or its binding, of gatekeep's own; ``kind`` says which."""
 

@@ -147,14 +147,17 @@ class Proof(Part, frozen=True):
 
 
 class Adopted(Part, frozen=True, omit_defaults=True):
-    """A workload whose later pods carry the label by gatekeep's hand, through its template or through admission."""
+    """A workload whose later pods carry the label by gatekeep's hand, through its template or through admission.
+
+    ``Taken`` is the opposite: its template had the label before, and gatekeep took it off.
+    """
 
     kind: str
     name: str
     uid: str
     key: str
     value: str
-    by: Literal["Template", "Admission"] = "Template"
+    by: Literal["Template", "Admission", "Taken"] = "Template"
 
 
 class Hold(Part, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ from gatekeep.model.objects import Workload
 from gatekeep.model.patches import FieldEdit, pointer, template_label
 from gatekeep.model.plan import Hold, Match
 from gatekeep.model.waits import AsLongAs, Bound, FieldWait, GateLabel, RevisionWait, Wait, WaitObject
+from gatekeep.model.workloads import may_be_held
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.edits import bound_in
 from gatekeep.planning.task import GateTask
@@ -36,9 +37,12 @@ _COUNTED = {
 
 
 def is_held(workload: Workload, holds: Mapping[str, Hold]) -> bool:
-    """A run that was killed left it paused or set to OnDelete; the record knows it."""
+    """A run that was killed left it paused or set to OnDelete; the record knows it, and who wrote that says so too.
+
+    A run that was killed before it held anything has recorded it all the same, and somebody else may hold it since.
+    """
     hold = holds.get(workload.uid)
-    if hold is None:
+    if hold is None or not may_be_held(workload):
         return False
     if workload.kind == "Deployment":
         return workload.spec.paused
@@ -144,10 +148,13 @@ class _Sequence:
                 )  # fmt: skip
 
     def await_counted(self) -> None:
-        """The same caches that the controllers act on have the pods' labels."""
+        """The same caches that the controllers act on have the pods' labels.
+
+        Not asked of a ReplicaSet whose Deployment a killed run held: it may have a label under way that no pod gets.
+        """
         for item in self._of("Deployment"):
             for one in self.draft.snapshot.replica_sets_of(item.uid):
-                if one.spec.replicas:
+                if one.spec.replicas and not is_held(item, self.task.holds):
                     wait = FieldWait(object=ref(one), path="/status/fullyLabeledReplicas",
                                      equals={"$field": "/status/replicas"},
                                      timeout_seconds=self.task.timeout_seconds)  # fmt: skip
@@ -225,8 +232,10 @@ class _Sequence:
 
     def _other_keys(self, item: Workload) -> tuple[str, ...]:
         """The labels that a killed run may have changed too, of a workload that it left held still."""
-        keys = sorted(key for uid, key in self.task.templates if uid == item.uid and key != self.label.key)
-        return tuple(keys) if is_held(item, self.task.holds) else ()
+        if not is_held(item, self.task.holds):
+            return ()
+        wanted = {key for uid, key in self.task.templates if uid == item.uid} | {gate.key for gate in self.task.known}
+        return tuple(sorted(wanted - {self.label.key}))
 
     def _carried(self, item: Workload) -> list[str | Bound]:
         """The revisions that its pods carry: one, but after a run that was killed while it marked them.

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Pod, Service, Workload
+from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import Match
 from gatekeep.model.policy import Gate
 from gatekeep.model.selectors import LabelSelector
 from gatekeep.model.waits import GateLabel
-from gatekeep.planning.admitting import admit, withdraw
-from gatekeep.planning.adoption import change_templates, is_held
+from gatekeep.planning.admitting import admit
+from gatekeep.planning.adoption import change_templates
 from gatekeep.planning.barriers import (
     SEEN,
     base,
@@ -32,6 +32,7 @@ from gatekeep.planning.barriers import (
     shadow,
 )
 from gatekeep.planning.draft import Draft, Edits
+from gatekeep.planning.giving import lacking, let_go, restore, retract
 from gatekeep.planning.preflight import is_helper
 from gatekeep.planning.task import GateTask, Sparing, gated, gates_on, temporary_gate
 
@@ -61,13 +62,14 @@ def _rotate(draft: Draft, task: GateTask) -> None:
         _retire(draft, task)
     else:
         if task.holds_new:
-            _retract(draft, task, task.target.key)
+            retract(draft, task, task.target.key)
         if _keeps_key_only(draft, task, task.target):
             _switch(draft, task, temporary_gate(task.name.name))
         _switch(draft, task, task.target)
-        _retract(draft, task, task.target.key)
+        retract(draft, task, task.target.key)
         _narrow(draft, task, task.target)
         _unlabel(draft, task, [gate for gate in task.known if gate != task.target])
+    let_go(draft, task)
 
 
 def _keeps_key_only(draft: Draft, task: GateTask, target: Gate) -> bool:
@@ -98,7 +100,7 @@ def _switch(draft: Draft, task: GateTask, gate: Gate) -> None:
         else:
             confirm(draft, task, SEEN)
         draft.next_phase()
-    adopting = _templates(draft, task, gate.key, gate.value)
+    adopting = lacking(draft, task, gate.key, gate.value)
     admits = gate == task.target and admit(draft, task)
     stands = bool(pending or adopting or admits)
     if adopting:
@@ -144,6 +146,7 @@ def _retire(draft: Draft, task: GateTask) -> None:
         wanted = {item.name: base(draft, task, item) for item in pending}
         _select(draft, task, pending, wanted, must_be_read=False)
         draft.next_phase()
+    restore(draft, task)
     _unlabel(draft, task, task.known)
 
 
@@ -207,29 +210,6 @@ def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
     draft.next_phase()
 
 
-def _templates(draft: Draft, task: GateTask, key: str, value: str | None) -> list[Workload]:
-    """The workloads whose template should have ``value`` for ``key`` and has not, or that are held still.
-
-    Of a Deployment that a killed run held, its ReplicaSets may lag behind.
-    """
-    named = [uid for (uid, other), wanted in task.templates.items() if other == key and wanted == value]
-    found = [item for uid in sorted(named) if (item := draft.snapshot.workload_index.get(uid)) is not None]
-    return [item for item in found if is_held(draft.workload(item), task.holds) or _lag(draft, task, item, key, value)]
-
-
-def _lag(draft: Draft, task: GateTask, item: Workload, key: str, value: str | None) -> bool:
-    sets = draft.snapshot.replica_sets_of(item.uid) if item.uid in task.holds else ()
-    return any(draft.workload(one).spec.template.metadata.labels.get(key) != value for one in (item, *sets))
-
-
-def _retract(draft: Draft, task: GateTask, key: str) -> None:
-    """Nobody is born with the label any more: templates and admission first, then the pods."""
-    withdraw(draft, task, key)
-    leaving = _templates(draft, task, key, None)
-    if leaving:
-        change_templates(draft, task, GateLabel(key=key, value=None), leaving)
-
-
 def _leaving(draft: Draft, task: GateTask, gate: Gate) -> list[Pod]:
     return [
         pod
@@ -252,7 +232,7 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
     prove_selectors_read(draft, task)
     gone = []
     for gate in stale:
-        _retract(draft, task, gate.key)
+        retract(draft, task, gate.key)
         if pods := _carrying(draft, task, gate):
             match = _spared_carriers(draft, task, gate, task.strips) if task.strips else None
             _strip(draft, task, gate, pods, "take off the label that no selector requires now", match)
@@ -263,7 +243,7 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
 
 def _is_given(draft: Draft, task: GateTask, key: str) -> bool:
     """Later pods get the label still, and should not."""
-    return bool(_templates(draft, task, key, None)) or any(item.key == key for item in task.withdrawn)
+    return bool(lacking(draft, task, key, None)) or any(item.key == key for item in task.withdrawn)
 
 
 def _carrying(draft: Draft, task: GateTask, gate: Gate) -> list[Pod]:

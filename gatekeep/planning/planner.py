@@ -23,6 +23,7 @@ from gatekeep.planning.templates import (
     check_templates,
     former_templates,
     given_by_others,
+    still_held,
     to_change,
     wanted_templates,
 )
@@ -168,6 +169,7 @@ def _gate_target(task: GateTask, record: Record | None, snapshot: Snapshot) -> G
 def _holds(task: GateTask, snapshot: Snapshot) -> tuple[Hold, ...]:
     keys = sorted({key for _, key in task.templates})
     held = {item.uid: item for key in keys for item in to_change(task.templates, key, task.holds, snapshot)}
+    held.update((item.uid, item) for item in still_held(task.holds, snapshot))
     return holds_of(held.values(), task.holds)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Workload, born_labels, controller_of
+from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Adopted, Hold, Match
 from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.workloads import born_labels
 from gatekeep.planning.adoption import ON_DELETE, REVISION_HASH, REVISIONED, is_held
 
 Templates = Mapping[tuple[str, str], str | None]
@@ -45,8 +46,9 @@ def wanted_templates(
 
 
 def former_templates(record: Record) -> Templates:
-    """On retiring: what gatekeep put into templates goes; what was there before the gate stays."""
-    return {(item.uid, item.key): None for item in _recorded(record)}
+    """On retiring: what gatekeep put into templates goes, what it took out comes back, and the rest stays."""
+    put_on: dict[tuple[str, str], str | None] = {(item.uid, item.key): None for item in _recorded(record)}
+    return put_on | {(item.uid, item.key): item.value for item in taken_labels(record)}
 
 
 def adoptable(namespace: str, snapshot: Snapshot) -> Iterable[Workload]:
@@ -65,9 +67,10 @@ def is_born_in(match: Match, item: Workload, snapshot: Snapshot) -> bool:
 
 
 def given_by_others(gate: Gate, adopted: Iterable[Adopted], namespace: str, snapshot: Snapshot) -> tuple[str, ...]:
-    """Uids of the workloads (ReplicaSets included) whose template gives the label, and not by gatekeep's hand."""
-    ours = {item.uid for item in adopted if (item.key, item.value) == (gate.key, gate.value)}
-    found = []
+    """Uids of the workloads, ReplicaSets included, whose own template gives the label, or gave it before the gate."""
+    mine = [item for item in adopted if (item.key, item.value) == (gate.key, gate.value)]
+    ours = {item.uid for item in mine if item.by == "Template"}
+    found = [item.uid for item in mine if item.by == "Taken"]
     for item in snapshot.workloads_in(namespace):
         above = controller_of(item.metadata)
         if item.uid in ours or (above is not None and above.uid in ours):
@@ -94,14 +97,26 @@ def adopted_after(
     if gate is None:
         return ()
     ours = {(item.uid, item.key): item for item in _recorded(record)}
-    found = [item for place, item in ours.items() if place not in templates]
+    taken = {(item.uid, item.key): item for item in taken_labels(record)}
+    found = [item for place, item in ours.items() if place not in templates and _has(item, snapshot)]
     for (uid, key), value in templates.items():
         item = snapshot.workload_index.get(uid)
-        if item is None or value is None:
+        if item is None:
             continue
-        if (uid, key) in ours or item.spec.template.metadata.labels.get(key) != value:
+        live = item.spec.template.metadata.labels.get(key)
+        if value is None and live is not None and (uid, key) not in ours:
+            taken[uid, key] = Adopted(kind=item.kind, name=item.name, uid=uid, key=key, value=live, by="Taken")
+        elif value is not None and (uid, key) in taken and taken[uid, key].value == value:
+            del taken[uid, key]
+        elif value is not None and ((uid, key) in ours or live != value):
             found.append(Adopted(kind=item.kind, name=item.name, uid=uid, key=key, value=value))
-    return tuple(sorted(found, key=lambda item: (item.kind, item.name, item.key)))
+    return tuple(sorted([*found, *taken.values()], key=lambda item: (item.kind, item.name, item.key)))
+
+
+def _has(item: Adopted, snapshot: Snapshot) -> bool:
+    """The template gives the label; a run that was killed early has recorded what it never wrote."""
+    workload = snapshot.workload_index.get(item.uid)
+    return workload is not None and workload.spec.template.metadata.labels.get(item.key) == item.value
 
 
 def check_templates(templates: Templates, known: Iterable[Gate], holds: Mapping[str, Hold], snapshot: Snapshot) -> None:
@@ -111,6 +126,8 @@ def check_templates(templates: Templates, known: Iterable[Gate], holds: Mapping[
         for item in to_change(templates, key, holds, snapshot):
             _refuse_other_value(item, key, templates[item.uid, key], gates)
             _refuse_controlled(item)
+            if item.kind == "Deployment" and not is_held(item, holds):
+                _refuse_paused(item)
             if item.kind != "ReplicaSet" and item.uid not in holds:
                 _refuse_unsettled(item, snapshot)
             if item.kind == "Deployment":
@@ -152,18 +169,22 @@ def _refuse_controlled(item: Workload) -> None:
     )
 
 
-def _refuse_unsettled(item: Workload, snapshot: Snapshot) -> None:
-    """A rollout under way, or a pause that is somebody else's.
-
-    Not asked of what a killed run held still: its status speaks of that run, and a rollout in flight is survived.
-    """
-    status = item.status
-    if item.kind == "Deployment" and item.spec.paused:
+def _refuse_paused(item: Workload) -> None:
+    """A pause that is somebody else's."""
+    if item.spec.paused:
         raise RefusedError(
             "the Deployment is paused, and no run of gatekeep paused it",
             where=str(item.ref),
             hint=f"resume it first: kubectl -n {item.metadata.namespace} rollout resume deployment/{item.name}",
         )
+
+
+def _refuse_unsettled(item: Workload, snapshot: Snapshot) -> None:
+    """A rollout under way.
+
+    Not asked of what a killed run held still: its status speaks of that run, and a rollout in flight is survived.
+    """
+    status = item.status
     if status.observed_generation < item.metadata.generation:
         raise _rollout(item, "its controller has not seen its latest change yet")
     if item.kind == "Deployment":
@@ -218,6 +239,17 @@ def _template_with(item: Workload, key: str, value: str | None) -> tuple[object,
 
 def _is_behind(bases: Sequence[Mapping[str, str]], item: Workload) -> bool:
     return any(matches_map(base, item.spec.template.metadata.labels) for base in bases)
+
+
+def taken_labels(record: Record | None) -> tuple[Adopted, ...]:
+    """The labels that templates had before, and that gatekeep took off."""
+    return tuple(item for item in record.adopted if item.by == "Taken") if record else ()
+
+
+def still_held(holds: Mapping[str, Hold], snapshot: Snapshot) -> list[Workload]:
+    """The workloads that a killed run left held still."""
+    found = (snapshot.workload_index.get(uid) for uid in sorted(holds))
+    return [item for item in found if item is not None and is_held(item, holds)]
 
 
 def _recorded(record: Record | None) -> tuple[Adopted, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Workload, controller_of
-from gatekeep.model.plan import Change, GateTarget, Plan
+from gatekeep.model.plan import Adopted, Change, GateTarget, Plan
 from gatekeep.model.record import GateName, record_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.proof.simulate import Timeline
@@ -72,30 +72,40 @@ def _adopted_problem(gate: GateTarget, snapshot: Snapshot, timeline: Timeline) -
             return f"says that {item.kind} {item.name} has the uid of {end.ref}"
         if labels_of(end).get(item.key) != item.value:
             return f"says that later pods of {end.ref} carry {item.key}={item.value}, and its template does not"
-    if gate.action == "Gate":
-        for end in (*_gaining(gate, snapshot, timeline.workloads), *_kept(gate, snapshot, timeline.workloads)):
-            if end.uid not in said:
-                return f"does not say that later pods of {end.ref} carry {gate.key}={gate.value}"
+    if gate.action != "Gate":
+        return None
+    true = [*_gaining(gate, snapshot, timeline.workloads), *_kept(gate, snapshot, timeline.workloads)]
+    for end in true:
+        if end.uid not in said:
+            return f"does not say that later pods of {end.ref} carry {gate.key}={gate.value}"
+    for uid in sorted(said.keys() - {end.uid for end in true} & timeline.workloads.keys()):
+        return f"says that {said[uid].kind} {said[uid].name} is adopted, whose template had the label before"
     return None
 
 
 def _kept(gate: GateTarget, snapshot: Snapshot, ends: Mapping[str, Workload]) -> Iterable[Workload]:
     """What the record knows as adopted, and the plan leaves as it is."""
-    try:
-        record = record_of(snapshot, GateName(gate.namespace, gate.name))
-    except RefusedError:
-        return
-    for item in record.adopted if record is not None else ():
+    for item in recorded_adoptions(gate, snapshot):
         end = ends.get(item.uid)
         given = (item.by, item.key, item.value) == ("Template", gate.key, gate.value)
         if end is not None and given and labels_of(end).get(item.key) == item.value:
             yield end
 
 
+def recorded_adoptions(gate: GateTarget, snapshot: Snapshot) -> tuple[Adopted, ...]:
+    """What the record knows of the templates of a gate; nothing where it cannot be read."""
+    try:
+        record = record_of(snapshot, GateName(gate.namespace, gate.name))
+    except RefusedError:
+        return ()
+    return record.adopted if record is not None else ()
+
+
 def _gaining(gate: GateTarget, snapshot: Snapshot, ends: Mapping[str, Workload]) -> Iterable[Workload]:
+    taken = {item.uid for item in recorded_adoptions(gate, snapshot) if (item.by, item.key) == ("Taken", gate.key)}
     for start in snapshot.workloads_in(gate.namespace):
         end = ends[start.uid]
         owned = start.kind == "ReplicaSet" and controller_of(start.metadata) is not None
         gained = labels_of(start).get(gate.key) != labels_of(end).get(gate.key) == gate.value
-        if gained and not owned:
+        if gained and not owned and start.uid not in taken:
             yield end

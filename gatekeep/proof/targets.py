@@ -145,6 +145,8 @@ def _template_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str |
         if value is not None and (key, value) not in pairs:
             return f"it puts {key}={value} on templates, which is not the label of its gate"
     wait = step.wait
+    if isinstance(wait, RevisionWait) and wait.gate.key in wait.except_labels:
+        return f"it leaves the very label {wait.gate.key} out of account that it asks for"
     if isinstance(wait, RevisionWait) and (others := sorted({wait.gate.key, *wait.except_labels} - keys)):
         return f"it leaves the label {others[0]} out of account, which is no label of its gate"
     return None

@@ -19,6 +19,7 @@ from gatekeep.model.record import records_in
 from gatekeep.model.selectors import value_problems
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import AdmissionWait, FieldWait, RevisionWait
+from gatekeep.model.workloads import may_be_held
 from gatekeep.proof import templates
 from gatekeep.proof.bindings import GENERATION, REVISION_PATHS, TEMPLATE_GENERATION, Binding, name_in
 from gatekeep.proof.templates import ON_DELETE, PAUSED, STRATEGY, labels_of
@@ -28,12 +29,14 @@ KeyProblem = Callable[[str, str], str | None]
 
 
 def recorded_holds(snapshot: Snapshot) -> dict[str, Hold]:
-    """What the records say that a run which did not end may hold still, by uid."""
+    """What the records say that a run which did not end may hold still, by uid, unless somebody else does."""
     try:
         records = records_in(snapshot)
     except RefusedError:
         return {}
-    return {hold.uid: hold for record in records.values() for hold in record.holds}
+    found = {hold.uid: hold for record in records.values() for hold in record.holds}
+    live = snapshot.workload_index
+    return {uid: hold for uid, hold in found.items() if uid in live and may_be_held(live[uid])}
 
 
 @dataclass

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import Workload, born_labels, controller_of
+from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Match, Plan
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.workloads import born_labels
 from gatekeep.proof.courses import Course, Scene, scene
 from gatekeep.proof.deployments import Rollout, rollouts, touched_keys
+from gatekeep.proof.holds import recorded_adoptions
 from gatekeep.proof.relabel import is_relabel
 from gatekeep.proof.revisions import Replacement, is_on_delete, replacements
 from gatekeep.proof.simulate import Barrier, Timeline
@@ -113,16 +115,22 @@ def _lists(plan: Plan, key: str, value: str | None) -> Iterable[tuple[int, Match
 def _membership_problem(found: Scene, course: Course) -> str | None:
     """A template gives a label only where the pods that are born from it belong to the step that puts it on pods.
 
-    The way back has no group: it restores what was.
+    The way back has no group: it restores what was. So does retiring what gatekeep took off a template.
     """
     if not found.plan.gates:
         return None
     item = course.start
+    taken = {
+        (one.uid, one.key, one.value)
+        for gate in found.plan.gates
+        for one in recorded_adoptions(gate, found.snapshot)
+        if one.by == "Taken"
+    }
     uids = frozenset([item.uid, *(one.uid for one in found.snapshot.replica_sets_of(item.uid))])
     for key in sorted(touched_keys([course])):
         for step in course.edits(lambda one, key=key: labels_of(one).get(key)):  # type: ignore[misc]
             value = labels_of(course.at(step)).get(key)
-            if value is None or _is_given(found, item, key, value):
+            if value is None or _is_given(found, item, key, value) or (item.uid, key, value) in taken:
                 continue
             born = born_labels(course.at(step))
             if not any(in_match(m, born, uids) for _, m in _lists(found.plan, key, value)):

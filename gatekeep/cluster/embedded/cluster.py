@@ -28,13 +28,13 @@ from gatekeep.cluster.embedded.reading import read_snapshot
 from gatekeep.cluster.embedded.settling import settle
 from gatekeep.cluster.embedded.store import Object, Store, Stored, clone
 from gatekeep.cluster.embedded.workloads import WorkloadControllers
-from gatekeep.cluster.protocol import FIELD_MANAGER
 from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.errors import AlreadyExistsError, NotFoundError, PatchRejectedError
 from gatekeep.model.objects import ObjectRef, Pod
 from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Access
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
+from gatekeep.model.workloads import FIELD_MANAGER
 
 IDENTITY = ClusterIdentity(server="embedded", version="v1.36.3")
 

@@ -22,12 +22,12 @@ from gatekeep.cluster.kube.paths import collection, member, query, resource_of
 from gatekeep.cluster.kube.target import target
 from gatekeep.cluster.kube.transport import SILENCE_SECONDS, Answer, Transport
 from gatekeep.cluster.kube.watch import SliceFollower
-from gatekeep.cluster.protocol import FIELD_MANAGER
 from gatekeep.model.errors import ForbiddenError, NotFoundError
 from gatekeep.model.objects import ObjectRef, Pod
 from gatekeep.model.patches import Patch
 from gatekeep.model.plan import Access
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
+from gatekeep.model.workloads import FIELD_MANAGER
 
 _ESCAPES = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>&\u2028\u2029")
 
