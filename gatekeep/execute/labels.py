@@ -25,11 +25,21 @@ def label(context: Context, step: Step) -> None:
 
     Raises :class:`UnsafeError` when that would break a floor.
     """
-    named = with_values(step.changes, context.bound)
+    named = _named(context, step)
     check_floor(context, step, (*named, *_outstanding(context, step)) if _takes_off(step) else named)
     write_all(context, step, named, _write)
     if step.match is not None:
         admit_newborn(context, step)
+
+
+def _named(context: Context, step: Step) -> tuple[Change, ...]:
+    """The changes as they are sent; of pods to be marked, those whose revision equals the newest but for the label."""
+    gate = step.match.gate if step.match is not None else None
+    named = with_values(step.changes, context.bound)
+    if gate is None or not isinstance(gate.value, Bound) or gate.value.name not in context.alike:
+        return tuple(named)
+    alike = context.alike[gate.value.name]
+    return tuple(change for change in named if any(op.op == "test" and op.value in alike for op in change.patch[1:]))
 
 
 def admit_newborn(context: Context, step: Step) -> bool:
@@ -79,11 +89,9 @@ def _outstanding(context: Context, step: Step) -> tuple[Change, ...]:
 
 def _had(context: Context, gate: GateLabel, value: str | None) -> bool:
     """The pod has the value that the step asks for, or a revision that is equal to it but for the gate label."""
-    if gate.old is None:
-        return True
     if isinstance(gate.value, Bound) and gate.value.name in context.alike:
         return value in context.alike[gate.value.name]
-    return bool(value == value_of(gate.old, context.bound))
+    return gate.old is None or bool(value == value_of(gate.old, context.bound))
 
 
 def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:

@@ -42,8 +42,9 @@ def one_round(story: Story, target: Workload, number: int) -> int:
     if target.kind != "DaemonSet":
         target.scale(1 + (number * 7 + 19) % MOST)
         target.wait_rollout()
-        story.settle()  # what a scale-down loses is not adoption's
     pods, sets = target.uids(), names(target)
+    story.stack.wait_endpoints(story.namespace, "rng", len(pods))
+    story.settle()  # what a scale-down loses is not adoption's
     with story.traffic() as traffic:
         applied = story.apply()
         assert applied.code == 0, (number, applied.err)

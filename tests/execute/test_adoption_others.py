@@ -215,9 +215,12 @@ def test_the_record_knows_what_may_be_held_until_a_run_is_done() -> None:
     assert (recorded(made).holds, recorded(made).adopted) == ((ROLLING,), (OTHER,))
     assert recorded(made).repository == "https://git.example/shop"
     history.end(made, first, run_of(1, "killed"), done=False)
-    later = target(adopted=(ADOPTED,), holds=(Hold("DaemonSet", "rng", "uid-2", {"type": "OnDelete"}),))
-    history.begin(made, later, run_of(2), Source())
+    newer = Hold("DaemonSet", "rng", "uid-2", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}})
+    history.begin(made, target(adopted=(ADOPTED,)), run_of(2), Source())
     assert recorded(made).holds == (ROLLING,)
+    later = target(adopted=(ADOPTED,), holds=(newer,))  # a plan knows the record, and what its owner wrote since
+    history.begin(made, later, run_of(2), Source())
+    assert recorded(made).holds == (newer,)
     assert set(recorded(made).adopted) == {ADOPTED, OTHER}
     assert not history.is_current(later, recorded(made))
     history.end(made, later, run_of(2, history.DONE), done=True)
