@@ -203,7 +203,9 @@ def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
     if not leaving:
         return
     members = msgspec.structs.replace(task.match, namespace="", gate=None)
-    match = _carriers(draft, task, gate, [members]) if task.strips and not task.holds_new else None
+    match = None
+    if task.strips and not task.holds_new:
+        match = _carriers(draft, task, gate, [members], _picked(draft, task))
     _strip(draft, task, gate, leaving, "take the label off the pods that leave", match)
     draft.next_phase()
     confirm(draft, task, "confirm that they are out of rotation")
@@ -239,6 +241,13 @@ def _unlabel(draft: Draft, task: GateTask, gates: Iterable[Gate]) -> None:
             gone.append(gate)
     draft.next_phase()
     prove_unlabelled(draft, task, gone)
+
+
+def _picked(draft: Draft, task: GateTask) -> tuple[str, ...]:
+    """Members that were picked by number: the match does not know them, and they keep their label."""
+    owners = draft.snapshot.owner_uids
+    found = (pod for pod in behind(draft, task) if pod.uid in task.members)
+    return tuple(sorted(pod.uid for pod in found if not in_match(task.match, draft.labels(pod), owners(pod))))
 
 
 def _is_given(draft: Draft, task: GateTask, key: str) -> bool:

@@ -92,6 +92,7 @@ STORIES: Mapping[str, Story] = {
     "adopt-retire": Story((wants(gate(adopt="Template")),), retirement),
     "canary": Story((), wants(gate(rotation=shared(50)))),
     "canary-more": Story((wants(gate(rotation=shared(20))),), wants(gate(rotation=shared(100)))),
+    "canary-less": Story((wants(gate(rotation=shared(100))),), wants(gate(rotation=shared(40)))),
     "canary-back": Story(
         (wants(gate(rotation=shared(60), adopt="Template")),), wants(gate(rotation=shared(0), adopt="Template"))
     ),
