@@ -6,7 +6,8 @@ the server prepares less at a time; 100,000 pods are 50 round trips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ RESTARTS = 3
 """After that many expired lists the last try asks for everything at once, which cannot expire halfway."""
 
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_MAKING = threading.Lock()
 
 T = TypeVar("T")
 
@@ -115,10 +117,18 @@ def _list_once(
             return Listed(found, page.metadata.resource_version)
 
 
+def prepare(items: Iterable[type[Any]]) -> None:
+    """Makes the decoders of ``items``, before threads list them side by side."""
+    for item in items:
+        _decoder(item)
+
+
 def _decoder(item: type[T]) -> msgspec.json.Decoder[Page[T]]:
-    if item not in _DECODERS:
-        _DECODERS[item] = msgspec.json.Decoder(Page[item])  # type: ignore[valid-type]
-    return _DECODERS[item]
+    """One decoder for each class, one made at a time: msgspec crashes when two threads look at one class at once."""
+    with _MAKING:
+        if item not in _DECODERS:
+            _DECODERS[item] = msgspec.json.Decoder(Page[item])  # type: ignore[valid-type]
+        return _DECODERS[item]
 
 
 def _sharer() -> Callable[[Any], None]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatekeep.cluster.kube.calls import Caller
-from gatekeep.cluster.kube.lists import WorkloadItem, list_all
+from gatekeep.cluster.kube.lists import WorkloadItem, list_all, prepare
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model.errors import ForbiddenError, NotFoundError
 from gatekeep.model.objects import AdmissionObject, ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service
@@ -38,6 +38,7 @@ def snapshot(
     Nodes, ConfigMaps, admission policies and the identity may be missing; any other kind that may not be listed raises
     :class:`ForbiddenError`.
     """
+    prepare((Pod, Service, EndpointSlice, WorkloadItem, Node, ConfigMap, AdmissionItem))
     threads = ThreadPoolExecutor(PARALLEL_LISTS, thread_name_prefix="gatekeep-list")
     try:
         jobs = _Jobs(caller, threads, tuple(sorted(set(namespaces))) or ("",))
