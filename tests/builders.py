@@ -26,7 +26,10 @@ from tests.manifests import (
 
 CREATED = "2025-12-01T00:00:00Z"
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet")
-KINDS = ("Namespace", "Node", "Service", *WORKLOADS, "ControllerRevision", "Pod", "EndpointSlice")
+KINDS = (
+    *("Namespace", "Node", "Service", *WORKLOADS, "ControllerRevision", "Pod", "EndpointSlice"),
+    "PodDisruptionBudget",
+)
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -58,11 +61,14 @@ class ClusterBuilder:
     def nodes(self, count: int, *, zones: tuple[str, ...] = ()) -> ClusterBuilder:
         """node1, node2, …; with ``zones`` each gets one, in turn."""
         for number in range(len(self._nodes), count):
-            name = f"node{number + 1}"
-            labels = {"kubernetes.io/hostname": name, **({ZONE: zones[number % len(zones)]} if zones else {})}
-            self._nodes.append(name)
-            self._add("Node", "v1", name, {"spec": {}}, labels=labels, namespace="")
+            self.node(f"node{number + 1}", zones[number % len(zones)] if zones else "")
         return self
+
+    def node(self, name: str, zone: str = "") -> ClusterBuilder:
+        """One node of that name."""
+        labels = {"kubernetes.io/hostname": name, **({ZONE: zone} if zone else {})}
+        self._nodes.append(name)
+        return self._add("Node", "v1", name, {"spec": {}}, labels=labels, namespace="")
 
     def service(
         self, name: str, selector: Labels | None = None, *, port: int = 80, labels: Labels | None = None, **spec: Any
@@ -178,6 +184,24 @@ class ClusterBuilder:
         """
         found = self._owner(*owner) if owner else None
         return self._run(list(names), labels or {}, found, "main", ports, ready, [node] * len(names) if node else None)
+
+    def about(
+        self, *pods: str, annotations: Labels | None = None, restarts: int | None = None, created: str | None = None
+    ) -> ClusterBuilder:
+        """What else is known of pods built before, whoever owns them; each has one container."""
+        for name in pods:
+            if annotations is not None:
+                self.change("Pod", name, metadata={"annotations": dict(annotations)})
+            if restarts is not None:
+                self.change("Pod", name, status={"containerStatuses": [{"name": "main", "restartCount": restarts}]})
+            if created is not None:
+                self.change("Pod", name, metadata={"creationTimestamp": created})
+        return self
+
+    def budget(self, name: str, selector: Labels, **spec: Any) -> ClusterBuilder:
+        """A PodDisruptionBudget; one pod must stay unless ``spec`` says otherwise."""
+        body = {"minAvailable": 1, "selector": {"matchLabels": dict(selector)}, **spec}
+        return self._add("PodDisruptionBudget", "policy/v1", name, {"spec": body})
 
     def change(self, kind: str, name: str, **fields: Any) -> ClusterBuilder:
         """Merges ``fields`` into an object built before: ``change("Pod", "rng-1", status={"phase": "Failed"})``."""

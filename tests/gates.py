@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
 
-from gatekeep.model.objects import ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service, Workload
+from gatekeep.model.objects import Budget, ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service, Workload
 from gatekeep.model.plan import Plan, Step
-from gatekeep.model.policy import Gate, LocatedPolicy, Position, TrafficGate
+from gatekeep.model.policy import Gate, Isolation, LocatedPolicy, Policy, Position, TrafficGate
 from gatekeep.model.record import GateName, Record, Run, encode, object_name
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 from gatekeep.model.waits import ServiceWait
@@ -26,14 +27,16 @@ ACTIVE = {"key": "active", "value": "yes"}
 DEPLOYMENT_ONLY = {"owners": [{"kind": "Deployment", "name": "rng"}]}
 DAEMONSET_ONLY = {"owners": [{"kind": "DaemonSet", "name": "rng"}]}
 APPLIED = "2026-02-01T00:00:00Z"
+T = TypeVar("T", TrafficGate, Isolation)
 _TYPES: dict[str, type[Any]] = {
     "Pod": Pod, "Service": Service, "EndpointSlice": EndpointSlice, "Node": Node, "ConfigMap": ConfigMap,
+    "PodDisruptionBudget": Budget,
     **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), Workload),
 }  # fmt: skip
 
 
-def snapshot_of(builder: ClusterBuilder) -> Snapshot:
-    """The snapshot that listing the cluster would give."""
+def snapshot_of(builder: ClusterBuilder, time: datetime | None = None) -> Snapshot:
+    """The snapshot that listing the cluster at that time would give."""
     found: dict[type[Any], list[Any]] = {}
     for item in builder.document()["items"]:
         if cls := _TYPES.get(item["kind"]):
@@ -45,6 +48,8 @@ def snapshot_of(builder: ClusterBuilder) -> Snapshot:
         slices=tuple(found.get(EndpointSlice, ())),
         workloads=tuple(found.get(Workload, ())),
         nodes=tuple(found.get(Node, ())),
+        budgets=tuple(found.get(Budget, ())),
+        time=time,
     )
 
 
@@ -84,12 +89,12 @@ def canary_gate(weight: int, *, name: str = "web", **groups: Any) -> TrafficGate
     return msgspec.convert(document, TrafficGate)
 
 
-def plan(snapshot: Snapshot, *policies: TrafficGate) -> Plan:
+def plan(snapshot: Snapshot, *policies: Policy) -> Plan:
     """The plan for ``policies``, with its verdict."""
     return plan_gates([located(policy) for policy in policies], snapshot)
 
 
-def located(policy: TrafficGate) -> LocatedPolicy:
+def located(policy: Policy) -> LocatedPolicy:
     """The policy as if it stood in a file."""
     return LocatedPolicy(policy, Position(f"{policy.name}.yaml", 1, 1), "sha256:0")
 
@@ -105,7 +110,7 @@ def record(
     gate: Gate | None = None,
     pending: Sequence[Gate] = (),
     kept: Sequence[str] = (),
-    **run: str,
+    **run: Any,
 ) -> Record:
     """What gatekeep remembers once ``policy`` was applied; ``run`` changes the last run."""
     last = Run(**{"id": "1", "plan": "sha256:0", "started": APPLIED, "by": "ci", "outcome": "done",
@@ -189,3 +194,32 @@ def rules(found: Plan) -> list[str]:
 def message(found: Plan, rule: str) -> str:
     """The message of the first finding of a rule."""
     return next(finding.message for finding in found.findings if finding.rule == rule)
+
+
+def run_gate(*steps: Mapping[str, Any], **fields: Any) -> TrafficGate:
+    """A canary of the Deployments ``web`` and ``next`` that takes ``steps``; ``fields`` are those of the spec."""
+    named = sorted({step["check"] for step in steps if "check" in step})
+    checks = [{"name": name, "prometheus": {"query": "up", "max": 1}} for name in named]
+    owners = {"stable": "web", "canary": "next"}
+    groups = {group: {"owners": [{"kind": "Deployment", "name": owner}]} for group, owner in owners.items()}
+    spec = {"services": ["web"], "gate": ACTIVE, "rotation": {"canary": {**groups, "steps": list(steps)}}, **fields}
+    return policy(TrafficGate, "web", ({"checks": checks} if checks else {}) | spec)
+
+
+def color_gate(active: str, **fields: Any) -> TrafficGate:
+    """Blue and green, the Deployments ``blue`` and ``green`` behind ``web``; ``fields`` are those of ``blueGreen``."""
+    colors = {color: {"owners": [{"kind": "Deployment", "name": color}]} for color in ("blue", "green")}
+    rotation = {"blueGreen": {"colors": colors, "active": active, **fields}}
+    return policy(TrafficGate, "web", {"services": ["web"], "gate": ACTIVE, "rotation": rotation})
+
+
+def isolation(name: str = "inc", *, gate: str = "rng", **spec: Any) -> Isolation:
+    """An isolation; of pods of ``gate``."""
+    return policy(Isolation, name, {"gate": gate, "reason": "a look inside", **spec})
+
+
+def policy(kind: type[T], name: str, spec: Mapping[str, Any]) -> T:
+    """A document of that kind in the tests' namespace."""
+    metadata = {"name": name, "namespace": NAMESPACE}
+    document = {"apiVersion": "gatekeep.dev/v1alpha1", "kind": kind.__name__, "metadata": metadata, "spec": dict(spec)}
+    return msgspec.convert(document, kind)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 import yaml
 
@@ -20,12 +21,23 @@ from gatekeep.cluster.kube.observe import ADMISSION_KINDS, WORKLOAD_KINDS
 from gatekeep.cluster.kube.raw import SNAPSHOT_KINDS
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model import errors
-from gatekeep.model.outcomes import GateStatus, Outcome, ServiceOutcome
+from gatekeep.model.outcomes import (
+    GateRun,
+    GateStatus,
+    GroupStatus,
+    IsolationStatus,
+    NodeStatus,
+    Outcome,
+    PastRun,
+    RunStatus,
+    ServiceOutcome,
+)
 from gatekeep.model.plan import Action, Change, Step
 from gatekeep.operations.verify import Verification
 from gatekeep.planning.access import needed
 from gatekeep.render.findings import lint_counts
 from gatekeep.sources.policies import load_policies
+from gatekeep.sources.schema import json_schema
 from tests.builders import cluster
 from tests.gates import gate, plan, snapshot_of
 
@@ -210,7 +222,8 @@ def test_the_roles_cover_what_is_listed() -> None:
 
 def test_every_field_of_a_report_is_on_its_page() -> None:
     text = (ROOT / "docs" / "reports.md").read_text("utf-8")
-    for cls in (Outcome, ServiceOutcome, GateStatus, Verification):
+    reports = (Outcome, ServiceOutcome, GateStatus, Verification, GateRun, RunStatus, GroupStatus, NodeStatus)
+    for cls in (*reports, IsolationStatus, PastRun):
         for field in dataclasses.fields(cls):
             name = re.sub(r"_(\w)", lambda found: found[1].upper(), field.name)
             assert f"`{name}`" in text, f"{cls.__name__}.{name}"
@@ -220,6 +233,16 @@ def test_every_field_of_a_report_is_on_its_page() -> None:
 
 def test_policies_in_the_docs_are_valid() -> None:
     documents = [block for block in blocks(ROOT / "docs" / "policies.md", "yaml") if "apiVersion: gatekeep" in block]
-    assert documents
+    kinds: set[str] = set()
     for block in documents:
-        assert load_policies(["-"], stdin=block.encode()).policies
+        (located,) = load_policies(["-"], stdin=block.encode()).policies
+        rotation = getattr(located.policy.spec, "rotation", None)
+        kinds.update([located.policy.metadata.name] if rotation is None else msgspec.to_builtins(rotation))
+    assert kinds >= {"pool", "canary", "blueGreen", "inc-4711"}
+
+
+def test_every_field_of_a_policy_is_on_its_page() -> None:
+    text = (ROOT / "docs" / "policies.md").read_text("utf-8")
+    for name, definition in json_schema()["$defs"].items():
+        for field in definition.get("properties", ()):
+            assert re.search(rf"\b{field}\b", text), f"{name}.{field}"

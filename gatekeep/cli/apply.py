@@ -39,6 +39,7 @@ _DECIDED = {
 @click.option(
     "--prune", is_flag=True, help="Retire the gates of this --repository whose policy is gone; looks in all namespaces."
 )
+@options.prometheus_option
 @options.cluster_options
 @click.pass_context
 def command(
@@ -51,6 +52,7 @@ def command(
     snapshot_file: str | None,
     timeout: int,
     prune: bool,
+    prometheus: str | None,
 ) -> int:
     """Chooses between the saved plan and a new one."""
     from gatekeep.cli import carry_out, session
@@ -59,7 +61,7 @@ def command(
     session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
     if plan is not None:
         _refuse_decided(context)
-        return _apply_saved(plan, access, output, writing, snapshot_file)
+        return _apply_saved(plan, access, output, writing, snapshot_file, prometheus)
     loaded = session.policies(policies.filenames)
     if prune:
         session.refuse_pruning(policies.filenames, policies.repository)
@@ -77,7 +79,9 @@ def command(
     with session.opened(access) as cluster:
         snapshot = cluster.snapshot(namespaces)
         ways = carry_out.Ways(apply_command(policies, access, OutputFlags()), access)
-        return carry_out.plan_then_apply(cluster, planned(snapshot), snapshot, output, writing, ways)
+        return carry_out.plan_then_apply(
+            cluster, planned(snapshot), snapshot, output, writing, ways, prometheus=prometheus
+        )
 
 
 def _refuse_decided(context: click.Context) -> None:
@@ -89,7 +93,12 @@ def _refuse_decided(context: click.Context) -> None:
 
 
 def _apply_saved(
-    path: str, access: ClusterFlags, output: OutputFlags, writing: WriteFlags, snapshot_file: str | None
+    path: str,
+    access: ClusterFlags,
+    output: OutputFlags,
+    writing: WriteFlags,
+    snapshot_file: str | None,
+    prometheus: str | None,
 ) -> int:
     """Proves, compares with the cluster, and applies the very steps of the document."""
     from gatekeep.cli import carry_out, session
@@ -103,7 +112,8 @@ def _apply_saved(
         return carry_out.show_and_stop(document, output, writing, access)
     with session.opened(access) as cluster:
         verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
+        measure = carry_out.measuring(document, prometheus)
         ways = carry_out.Ways("gatekeep apply -f POLICIES, those that the plan was made from", access)
         if document.writes:
             carry_out.announce(document, cluster)
-        return carry_out.carry_out(cluster, document, verified, output, writing, ways)
+        return carry_out.carry_out(cluster, document, verified, output, writing, ways, measure=measure)

@@ -1,4 +1,4 @@
-"""From a plan to its outcome: show, ask, apply with progress on stderr, report. ``apply`` and ``retire`` share it."""
+"""From a plan to its outcome: show, ask, apply with progress on stderr, report. All commands that write share it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import getpass
 import secrets
 import socket
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from gatekeep.cli.failures import say, to_stderr, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 from gatekeep.cli.output import emit, error_style, style_of
-from gatekeep.cli.planned import CHANGES, retiring, show, verdict
+from gatekeep.cli.planned import CHANGES, commands, show, verdict
 from gatekeep.cli.signals import stop_requests
-from gatekeep.model.errors import IncompleteError
-from gatekeep.model.outcomes import Outcome
+from gatekeep.model.errors import CheckFailedError, GatekeepError, IncompleteError
+from gatekeep.model.outcomes import GateRun, Outcome
 from gatekeep.model.plan import Plan
+from gatekeep.model.waits import CheckWait
 from gatekeep.render.around import way_back
 from gatekeep.render.documents import plain, report_json
-from gatekeep.render.layout import counted
+from gatekeep.render.layout import counted, paragraph, some
 from gatekeep.render.progress import Progress
 from gatekeep.render.reports import outcome_text
+from gatekeep.render.runs import next_text
 from gatekeep.render.style import is_terminal, style_for
 from gatekeep.render.text import plan_text, short_id
 
 if TYPE_CHECKING:
     from gatekeep.cluster.protocol import Cluster
+    from gatekeep.metrics.measurement import Measure
     from gatekeep.model.snapshot import Snapshot
     from gatekeep.proof.verify import VerifiedPlan
 
@@ -33,10 +37,20 @@ DECLINED = 1
 
 
 class Ways(NamedTuple):
-    """Where a person stands whose run stopped half-way: the command that goes on, and the cluster it was for."""
+    """The command that goes on from a run that stopped half-way, or at a pause, and the cluster it was for.
+
+    ``action`` is what the record calls the run; ``git`` what a person should know of Git once it is done.
+    """
 
     on: str
     access: ClusterFlags
+    action: str = "apply"
+    git: str = ""
+
+    @property
+    def apply(self) -> str:
+        """The command that goes on from a pause once that is over."""
+        return self.on if self.action == "apply" else "gatekeep apply -f POLICIES"
 
 
 def require_answer(writing: WriteFlags) -> None:
@@ -51,19 +65,55 @@ def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags, access: 
     return verdict(plan, output, detailed=writing.detailed)
 
 
+def measuring(plan: Plan, url: str | None) -> Measure | None:
+    """Whom the plan's checks ask: the Prometheus at ``url``, asked each query once; None for a plan without checks.
+
+    Raises :class:`UsageError` without a usable address, :class:`UnreachableError` where no Prometheus answers, and
+    :class:`InvalidInputError` for a query that it refuses.
+    """
+    checks = {(step.wait.name, step.wait.query) for step in plan.steps if isinstance(step.wait, CheckWait)}
+    if not checks:
+        return None
+    if not url:
+        names = some(sorted(name for name, _ in checks))
+        raise usage(
+            f"the plan has {counted(len(checks), 'check')} ({names}), and no Prometheus to ask was named",
+            "say --prometheus URL, or set GATEKEEP_PROMETHEUS",
+        )
+    from gatekeep.metrics.measurement import BadQueryError
+    from gatekeep.metrics.prometheus import Prometheus
+
+    prometheus = Prometheus(url)
+    prometheus.require()
+    for name, query in sorted(checks):
+        try:
+            prometheus.measure(query)
+        except BadQueryError as error:
+            raise BadQueryError(error.message, where=f"check {name}", hint=error.hint) from error
+    return prometheus.measure
+
+
 def plan_then_apply(
-    cluster: Cluster, plan: Plan, snapshot: Snapshot, output: OutputFlags, writing: WriteFlags, ways: Ways
+    cluster: Cluster,
+    plan: Plan,
+    snapshot: Snapshot,
+    output: OutputFlags,
+    writing: WriteFlags,
+    ways: Ways,
+    *,
+    prometheus: str | None = None,
 ) -> int:
-    """A plan made just now: shown, approved, applied."""
+    """A plan made just now: shown, approved, applied. ``prometheus`` is the address that its checks ask."""
     from gatekeep.operations.verify import require_applicable
 
     if not plan.proof.holds:
         return show_and_stop(plan, output, writing, ways.access)
+    measure = measuring(plan, prometheus)
     if not approved(plan, output, writing, ways.access):
         say("note", "not applied; nothing was written")
         return DECLINED
     verified = require_applicable(plan, snapshot, now=cluster.clock.now())
-    return carry_out(cluster, plan, verified, output, writing, ways)
+    return carry_out(cluster, plan, verified, output, writing, ways, measure=measure)
 
 
 def approved(plan: Plan, output: OutputFlags, writing: WriteFlags, access: ClusterFlags) -> bool:
@@ -71,7 +121,7 @@ def approved(plan: Plan, output: OutputFlags, writing: WriteFlags, access: Clust
     if output.format == "text" and not output.path:
         show(plan, output, access)
     elif plan.writes and not writing.yes:
-        to_stderr(plan_text(plan, error_style(), retire=retiring(access)))
+        to_stderr(plan_text(plan, error_style(), command=commands(access)))
     if not plan.writes:
         return True
     if writing.yes:
@@ -92,36 +142,81 @@ def announce(plan: Plan, cluster: Cluster) -> None:
 
 
 def carry_out(
-    cluster: Cluster, plan: Plan, verified: VerifiedPlan, output: OutputFlags, writing: WriteFlags, ways: Ways
+    cluster: Cluster,
+    plan: Plan,
+    verified: VerifiedPlan,
+    output: OutputFlags,
+    writing: WriteFlags,
+    ways: Ways,
+    *,
+    measure: Measure | None = None,
 ) -> int:
     """Applies a verified plan and reports what happened. A run that stops half-way says how to go on and back."""
+
+    def apply(found: VerifiedPlan, action: str) -> Outcome:
+        return apply_with_progress(cluster, found, writing.lock_timeout, measure=measure, action=action)
+
     try:
-        outcome = apply_with_progress(cluster, verified, writing.lock_timeout)
+        outcome = apply(verified, ways.action)
+    except CheckFailedError as error:
+        from gatekeep.cli.failed_check import taken_out
+
+        raise taken_out(cluster, plan, error, ways, lambda found: apply(found, "abort")) from error
     except IncompleteError as error:
         message, _, advice = error.message.partition("\n  → ")
         hint = "\n".join(part for part in (advice, _ways(plan, ways)) if part)
         raise IncompleteError(message, where=error.where, hint=hint) from error
+    runs = _runs(cluster, plan)
     if output.format == "json":
-        emit(outcome_json(outcome, plan), output)
-    elif plan.writes or outcome.wrote or output.path:
-        emit(outcome_text(outcome, plan, style_of(output), retiring(ways.access)), output)
-    return CHANGES if writing.detailed and outcome.wrote else 0
+        emit(outcome_json(outcome, plan, ways.action, runs), output)
+    else:
+        emit(_outcome(outcome, plan, output, ways, runs), output)
+    paused = any(item.run.phase == "Paused" for item in runs)
+    return CHANGES if writing.detailed and (outcome.wrote or paused) else 0
+
+
+def _runs(cluster: Cluster, plan: Plan) -> tuple[GateRun, ...]:
+    """Where the plan's runs stand now; that this cannot be read does not make a failure of what was done."""
+    from gatekeep.operations.standing import standing_runs
+
+    try:
+        return standing_runs(cluster, plan)
+    except GatekeepError as error:
+        say("note", f"where the run stands could not be read: {error.message}")
+        return ()
+
+
+def _outcome(outcome: Outcome, plan: Plan, output: OutputFlags, ways: Ways, runs: Sequence[GateRun]) -> str:
+    """What was done and where the runs stand; of a plan that was shown and had nothing to do only the latter."""
+    style, command = style_of(output), commands(ways.access)
+    news = next_text(runs, ways.apply, command, style)
+    if ways.git:
+        news.extend(paragraph(style.text(ways.git), style, first="  "))
+    if plan.writes or outcome.wrote or output.path:
+        return outcome_text(outcome, plan, style, command, news)
+    return "".join(f"{line}\n" for line in news)
 
 
 def _ways(plan: Plan, ways: Ways) -> str:
     """Commands on lines of their own, set in."""
-    back = way_back(plan, retiring(ways.access))
+    back = way_back(plan, commands(ways.access))
     lines = [f"  {line}" for line in (*back.commands, back.words) if line]
     return "\n".join(["the state is safe as it is. To go on:", f"  {ways.on}", "to go back:", *lines])
 
 
-def outcome_json(outcome: Outcome, plan: Plan) -> str:
+def outcome_json(outcome: Outcome, plan: Plan, action: str, runs: Sequence[GateRun]) -> str:
     """The ``ApplyReport``."""
-    return report_json("ApplyReport", {"plan": plan.id, **plain(outcome)})
+    return report_json("ApplyReport", {"plan": plan.id, "action": action, "runs": runs, **plain(outcome)})
 
 
 def apply_with_progress(
-    cluster: Cluster, verified: VerifiedPlan, lock_timeout: float, stream: TextIO | None = None
+    cluster: Cluster,
+    verified: VerifiedPlan,
+    lock_timeout: float,
+    stream: TextIO | None = None,
+    *,
+    measure: Measure | None = None,
+    action: str = "apply",
 ) -> Outcome:
     """One run, under a name that says who holds the lock."""
     from gatekeep.operations.apply import apply_plan
@@ -138,6 +233,8 @@ def apply_with_progress(
                 listener=listener,
                 lock_timeout=lock_timeout,
                 stop=stop,
+                measure=measure,
+                action=action,
             )
     finally:
         listener.end()

@@ -9,8 +9,12 @@ SUMMARIES = {
     "show": "Print a saved plan in any format.",
     "verify": "Prove a saved plan again and say whether it is still fresh.",
     "apply": "Apply a saved plan, or plan, show and ask.",
+    "promote": "Go on from a pause, start an aborted run again, or let held pods in.",
+    "abort": "Take a canary out, or go back to the former colour.",
+    "undo": "Go back to where a run began, by default the last one.",
     "retire": "Take a gate off again, with no traffic lost.",
     "status": "Show the gates of the cluster and how they stand.",
+    "history": "Show the last runs of the gates, newest first.",
     "snapshot": "Write the cluster state that plans are made from, for use offline.",
     "demo": "Plan, prove, apply and retire a gate on a cluster in this process.",
     "schema": "Print the JSON Schema of policy documents.",
@@ -34,9 +38,9 @@ Options:
 Exit codes:
   0    done, or nothing to do
   1    diff: differences; lint: errors found; else a general error
-  2    with --detailed-exitcode: changes pending or applied
+  2    with --detailed-exitcode: changes pending or applied, or at a pause
   3    refused: stale plan, wrong cluster, or not as the policy needs it
-  4    refused: the proof fails or a floor would break
+  4    refused: the proof fails or a floor would break; or a check failed
   5    every step written, but the last wait was not met in time
   6    steps are left; the message says how to go on or back
   64   usage, or no terminal to ask on and no -y

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
-_UNITS = (86400, 3600, 60, 1)
+from gatekeep.model.durations import DAY, parse_time, seconds_in
+
 LONGEST = 366 * 86400
 
 
@@ -20,7 +19,7 @@ def duration(text: str) -> int:
 def wait_limit(text: str) -> int:
     """As :func:`duration`, at most a day: what waits longer is not waited for."""
     seconds = duration(text)
-    if seconds > _UNITS[0]:
+    if seconds > DAY:
         raise click.BadParameter(f"expected at most 1d, found {text!r}")
     return seconds
 
@@ -38,24 +37,8 @@ def time(text: str) -> datetime:
     return found
 
 
-def parse_time(text: str) -> datetime | None:
-    """A time in UTC, or None when ``text`` is none or names no zone."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _seconds(text: str, *, least: int) -> int:
-    match = _DURATION.fullmatch(text)
-    if match is not None and text:
-        seconds = sum(int(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number)
-        if least <= seconds <= LONGEST:
-            return seconds
+    seconds = seconds_in(text)
+    if seconds is not None and least <= seconds <= LONGEST:
+        return seconds
     raise click.BadParameter(f"expected a duration such as 30s, 5m or 1h30m, found {text!r}")

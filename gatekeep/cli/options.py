@@ -183,4 +183,11 @@ timeout_option = click.option(
 now_option = click.option(
     "--now", type=time, metavar="TIME", help="Take this for the current time; only with --snapshot."
 )
+prometheus_option = click.option(
+    "--prometheus",
+    metavar="URL",
+    envvar="GATEKEEP_PROMETHEUS",
+    show_envvar=True,
+    help="Prometheus that a canary's checks ask.",
+)
 out_option = click.option("--out", metavar="FILE", type=click.Path(dir_okay=False), help="Write there, not to stdout.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeep.cli.durations import timestamp
 from gatekeep.cli.failures import say, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, SourceFlags
 from gatekeep.cli.output import emit, style_of
+from gatekeep.model.durations import timestamp
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import Plan
 from gatekeep.model.record import GateName
@@ -58,6 +59,7 @@ def plan_policies(
             manifests=loaded.manifests,
             expires_at=expires_at,
             prune=prune,
+            complete=all(Path(name).is_dir() for name in flags.filenames),
         )
     except RefusedError as error:
         raise RefusedError(error.message, where=_openable(error.where, loaded), hint=error.hint) from error
@@ -93,7 +95,7 @@ def show(
     if output.format == "json":
         emit(plan_json(plan), output)
     else:
-        text = plan_text(plan, style_of(output), proved=proved, next_step=next_step, retire=retiring(access))
+        text = plan_text(plan, style_of(output), proved=proved, next_step=next_step, command=commands(access))
         emit(text, output)
 
 
@@ -144,14 +146,14 @@ def apply_command(policies: SourceFlags, access: ClusterFlags, output: OutputFla
     return shlex.join([*words, *_cluster_words(access)])
 
 
-def retire_command(namespace: str, name: str, access: ClusterFlags) -> str:
-    """The way back from a gate, ready to be copied."""
-    return shlex.join(["gatekeep", "retire", f"{namespace}/{name}", *_cluster_words(access)])
+def command_for(verb: str, what: str, access: ClusterFlags | None) -> str:
+    """The command of that name for a gate or a run, on the cluster of ``access``, ready to be copied."""
+    return shlex.join(["gatekeep", verb, what, *_cluster_words(access or ClusterFlags())])
 
 
-def retiring(access: ClusterFlags | None) -> Callable[[str, str], str]:
-    """:func:`retire_command` for the cluster of ``access``."""
-    return lambda namespace, name: retire_command(namespace, name, access or ClusterFlags())
+def commands(access: ClusterFlags | None) -> Callable[[str, str], str]:
+    """:func:`command_for` for the cluster of ``access``."""
+    return lambda verb, what: command_for(verb, what, access)
 
 
 def _cluster_words(access: ClusterFlags) -> list[str]:

@@ -32,7 +32,7 @@ def command(
 ) -> int:
     """The same flow as ``apply``."""
     from gatekeep.cli import carry_out, session
-    from gatekeep.cli.planned import gate_name, retire_command
+    from gatekeep.cli.planned import command_for, gate_name
     from gatekeep.operations.plan import plan_retirement
 
     session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
@@ -45,5 +45,5 @@ def command(
     with session.opened(access) as cluster:
         snapshot = cluster.snapshot([name.namespace])
         plan = plan_retirement(name, snapshot, timeout_seconds=timeout)
-        ways = carry_out.Ways(retire_command(name.namespace, name.name, access), access)
+        ways = carry_out.Ways(command_for("retire", str(name), access), access, "retire")
         return carry_out.plan_then_apply(cluster, plan, snapshot, output, writing, ways)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from gatekeep.cli.durations import parse_time
 from gatekeep.cli.failures import usage
 from gatekeep.cli.options import ClusterFlags
+from gatekeep.model.durations import parse_time
 from gatekeep.model.errors import InvalidInputError, UsageError
 from gatekeep.model.plan import Plan, from_json
 from gatekeep.model.snapshot import Snapshot
@@ -24,11 +25,17 @@ if TYPE_CHECKING:
 LARGEST_PLAN = 512 * 1024 * 1024
 
 
-class View(NamedTuple):
-    """A snapshot and the time at which it was taken, or that ``--now`` gives it."""
+@dataclass(frozen=True)
+class View:
+    """A snapshot that says when it was taken, or what time ``--now`` gives it."""
 
     snapshot: Snapshot
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        """The snapshot's time."""
+        assert self.snapshot.time is not None, "every cluster and look() give it one"
+        return self.snapshot.time
 
 
 @contextmanager
@@ -47,9 +54,9 @@ def look(
     if snapshot_file is not None:
         from gatekeep.sources.dumps import load_snapshot
 
-        return View(load_snapshot(Path(snapshot_file)), now or datetime.now(UTC))
+        return View(replace(load_snapshot(Path(snapshot_file)), time=now or datetime.now(UTC)))
     with _advised(), opened(access) as cluster:
-        return View(cluster.snapshot(namespaces), cluster.clock.now())
+        return View(cluster.snapshot(namespaces))
 
 
 @contextmanager

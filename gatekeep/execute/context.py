@@ -12,6 +12,7 @@ from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute.lease import Lock
 from gatekeep.execute.resend import resending
 from gatekeep.execute.values import Value
+from gatekeep.metrics.measurement import Measure
 from gatekeep.model.errors import GatekeepError, NotFoundError
 from gatekeep.model.events import Listener, Note, ReadyEndpoints
 from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
@@ -42,7 +43,7 @@ class Context:
     may stand ("" while their creation is unanswered); ``written`` the labels as this run left them, by pod uid;
     ``alike`` the revisions that are equal but for the gate label, and ``replaced`` those that pods carry and another
     writer is replacing, by the name that a revision is bound to; ``held`` the workloads that may be held still, and
-    how; ``remarks`` what threads noticed, for the listener.
+    how; ``remarks`` what threads noticed, for the listener; ``measure`` asks the queries of checks.
     """
 
     cluster: Cluster
@@ -64,6 +65,7 @@ class Context:
     wrote: bool = False
     ready: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     lineages: dict[str, frozenset[str]] = field(default_factory=dict)
+    measure: Measure | None = None
 
     def check(self) -> None:
         """Between two writes: keeps the locks and notices signals. Raises :class:`StoppedError`."""

@@ -35,8 +35,11 @@ def check_floor(context: Context, step: Step, changes: Sequence[Change]) -> None
 
 def _narrows(changes: Sequence[Change]) -> bool:
     """A selector is patched, or labels are taken off."""
-    return any(change.kind == "Service" or any(op.op != "test" and op.op != "add" for op in change.patch)
-               for change in changes)  # fmt: skip
+    return any(
+        change.kind == "Service"
+        or any(op.op in ("remove", "replace") and patches.is_label(op.path) for op in change.patch)
+        for change in changes
+    )
 
 
 def _check(
@@ -102,11 +105,7 @@ def _labels_after(changes: Sequence[Change]) -> dict[str, dict[str, str | None]]
     for change in changes:
         if change.kind != "Pod" or change.uid is None:
             continue
-        found[change.uid] = {
-            patches.tokens_of(op.path)[2]: None if op.op == "remove" else op.value
-            for op in change.patch
-            if op.op != "test"
-        }
+        found[change.uid] = patches.written_labels(change.patch)
     return found
 
 

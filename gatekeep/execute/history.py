@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
+
 import msgspec
 
 from gatekeep.cluster.protocol import Cluster
@@ -11,7 +14,18 @@ from gatekeep.model.objects import ConfigMap, ObjectRef
 from gatekeep.model.patches import Op, uid_guard
 from gatekeep.model.plan import Adopted, GateTarget, Hold, Source
 from gatekeep.model.policy import Gate, Position, TrafficGate
-from gatekeep.model.record import GateName, Record, Run, decode, encode, managed_labels, object_name, with_run
+from gatekeep.model.progress import Isolated, Progress
+from gatekeep.model.record import (
+    Beginning,
+    GateName,
+    Record,
+    Run,
+    decode,
+    encode,
+    managed_labels,
+    object_name,
+    with_run,
+)
 
 DONE = "done"
 """The outcome of a run that did all it set out to do."""
@@ -35,7 +49,15 @@ def is_current(target: GateTarget, record: Record | None) -> bool:
     settled = not record.pending and record.wanted is None and bool(record.runs) and record.runs[0].outcome == DONE
     if not settled or record.holds or set(record.adopted) != set(target.adopted):
         return False
+    if _timeless(record.progress, record.isolations) != _timeless(target.progress, target.isolations):
+        return False
     return record.policy == policy_of(target) and record.gate == _gate(target)
+
+
+def _timeless(progress: Progress | None, isolations: Iterable[Isolated]) -> tuple[Progress | Isolated | None, ...]:
+    """As a plan has it: there is no clock in a plan."""
+    items = (progress, *isolations)
+    return tuple(item if item is None else msgspec.structs.replace(item, since="") for item in items)
 
 
 def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Record:
@@ -52,18 +74,22 @@ def begin(cluster: Cluster, target: GateTarget, run: Run, source: Source) -> Rec
         if old is None:
             raise NotFoundError("the record is gone", where=str(_ref(gate)))
         record = msgspec.structs.replace(old, adopted=_adopted(old, target), holds=_holds(old, target))
+        run = msgspec.structs.replace(run, before=_beginning(old, target))
     else:
+        run = msgspec.structs.replace(run, before=_beginning(old, target))
         gates = {wanted: None} | ({old.gate: None} | dict.fromkeys(old.pending) if old else {})
         record = Record(
             policy=old.policy if old else policy_of(target),
             wanted=policy_of(target),
-            source=_position(target, source),
-            repository=source.repository,
+            source=_position(target, source) or (old.source if old else None),
+            repository=source.repository if _position(target, source) or not old else old.repository,
             gate=old.gate if old else wanted,
             pending=tuple(gate for gate in gates if not old or gate != old.gate) if old else (),
             kept=target.kept,
             adopted=_adopted(old, target),
             holds=_holds(old, target),
+            progress=_begun(old, target, run.started),
+            isolations=_isolations_begun(old, target, run.started),
             runs=old.runs if old else (),
         )
     record = with_run(record, run)
@@ -86,8 +112,79 @@ def end(cluster: Cluster, target: GateTarget, run: Run, *, done: bool) -> None:
             wanted=None,
             adopted=target.adopted,
             holds=(),
+            progress=_dated(target.progress, record.progress, run.ended),
+            isolations=tuple(_isolation_dated(item, record, run.ended) for item in target.isolations),
         )
+        run = msgspec.structs.replace(run, selectors=_selectors(cluster, target))
     _write(cluster, gate, with_run(record, run), uid)
+
+
+def advance(cluster: Cluster, gate: GateName, progress: Progress, now: str) -> None:
+    """Writes how far a run that is under way has come; ``now`` is RFC 3339."""
+    record, uid = read(cluster, gate)
+    if record is not None:
+        _write(cluster, gate, msgspec.structs.replace(record, progress=_dated(progress, record.progress, now)), uid)
+
+
+def _beginning(old: Record | None, target: GateTarget) -> Beginning:
+    """Where a run begins; one that goes on after another that did not end, where that one began."""
+    if old is None:
+        return Beginning()
+    if old.runs and old.runs[0].outcome != DONE and old.runs[0].before is not None:
+        return old.runs[0].before
+    return Beginning(policy=old.policy, progress=old.progress, picked=target.picked, isolations=old.isolations)
+
+
+def _begun(old: Record | None, target: GateTarget, now: str) -> Progress | None:
+    """An abort counts from its beginning: whoever comes after a run that was killed goes on with it."""
+    former = old.progress if old is not None else None
+    aborts = target.progress is not None and target.progress.phase == "Aborted"
+    return _dated(target.progress, former, now) if aborts else former
+
+
+def _dated(progress: Progress | None, former: Progress | None, now: str) -> Progress | None:
+    """Since when the run is where it is."""
+    if progress is None:
+        return None
+    same = former is not None and (former.run, former.phase, former.step) == (
+        progress.run,
+        progress.phase,
+        progress.step,
+    )
+    since = former.since if former is not None and same and former.since else now
+    return msgspec.structs.replace(progress, since=since)
+
+
+def _isolations_begun(old: Record | None, target: GateTarget, now: str) -> tuple[Isolated, ...]:
+    """Until the run is done everybody stays known who was isolated, and everybody who will be."""
+    former = {item.name: item for item in old.isolations} if old is not None else {}
+    wanted = {item.name: item for item in target.isolations}
+    found = []
+    for name in sorted(former.keys() | wanted.keys()):
+        item = wanted.get(name) or former[name]
+        pods = {pod.uid: pod for pod in (*(former[name].pods if name in former else ()), *item.pods)}
+        since = former[name].since if name in former else now
+        found.append(msgspec.structs.replace(item, pods=tuple(pods.values()), since=since))
+    return tuple(found)
+
+
+def _isolation_dated(item: Isolated, record: Record, now: str) -> Isolated:
+    former = next((one for one in record.isolations if one.name == item.name), None)
+    since = former.since if former is not None and former.since else now
+    return msgspec.structs.replace(item, since=since)
+
+
+def _selectors(cluster: Cluster, target: GateTarget) -> dict[str, dict[str, str]]:
+    """The selectors as the run left them: what an undo must find again."""
+    found = {}
+    for name in target.services:
+        ref = ObjectRef("Service", target.namespace, name)
+        try:
+            service = resending(cluster.clock, functools.partial(cluster.get, ref))
+        except NotFoundError:
+            continue
+        found[name] = dict((service.get("spec") or {}).get("selector") or {})
+    return found
 
 
 def forget(cluster: Cluster, target: GateTarget) -> None:
@@ -116,7 +213,7 @@ def _holds(old: Record | None, target: GateTarget) -> tuple[Hold, ...]:
 
 def _position(target: GateTarget, source: Source) -> Position | None:
     for item in source.policies:
-        if (item.namespace, item.name) == (target.namespace, target.name):
+        if item.kind == "TrafficGate" and (item.namespace, item.name) == (target.namespace, target.name):
             return Position(file=item.file, line=item.line, column=1)
     return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from gatekeep.execute.context import REVISION, Context, ref_of
 from gatekeep.execute.floor import check_floor
-from gatekeep.execute.values import value_of, with_values
+from gatekeep.execute.values import field_at, value_of, with_values
 from gatekeep.execute.writing import AGAIN_SECONDS, ATTEMPTS, write_all
 from gatekeep.model import patches
 from gatekeep.model.errors import NotFoundError, PatchRejectedError, RefusedError
@@ -149,9 +150,7 @@ def _remember(context: Context, change: Change) -> None:
 
 
 def _wanted(change: Change) -> dict[str, str | None]:
-    return {
-        patches.tokens_of(op.path)[2]: None if op.op == "remove" else op.value for op in change.patch if op.op != "test"
-    }
+    return patches.written_labels(change.patch)
 
 
 def _is_settled(context: Context, change: Change, error: PatchRejectedError) -> bool:
@@ -165,7 +164,7 @@ def _is_settled(context: Context, change: Change, error: PatchRejectedError) -> 
         context.skipped.append(change.name)
         return True
     labels = live["metadata"].get("labels") or {}
-    if all(labels.get(key) == value for key, value in _wanted(change).items()):
+    if all(labels.get(key) == value for key, value in _wanted(change).items()) and _annotated(change, live):
         _remember(context, change)
         return True
     broken = _broken_guards(change.patch, labels)
@@ -178,6 +177,12 @@ def _is_settled(context: Context, change: Change, error: PatchRejectedError) -> 
             f"expected {expected!r}", where=str(ref), hint="plan again, and look at who writes this label",
         ) from error  # fmt: skip
     return False
+
+
+def _annotated(change: Change, live: Mapping[str, Any]) -> bool:
+    """The annotations are as the change leaves them."""
+    edits = [op for op in change.patch if op.op != "test" and not patches.is_label(op.path)]
+    return all(field_at(live, op.path) == (None if op.op == "remove" else op.value) for op in edits)
 
 
 def _broken_guards(patch: Sequence[Op], labels: Mapping[str, str]) -> dict[str, object]:

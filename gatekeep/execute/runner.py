@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from gatekeep.execute import admission, barriers, fields, labels, revisions, services, workloads
+from gatekeep.execute import admission, barriers, checks, fields, history, labels, revisions, services, workloads
 from gatekeep.execute.barriers import WaitTimeoutError
 from gatekeep.execute.context import Context, StoppedError
 from gatekeep.execute.resend import resending
-from gatekeep.model.errors import GatekeepError, IncompleteError, NotSettledError, SignalledError
+from gatekeep.model.durations import timestamp
+from gatekeep.model.errors import (
+    CheckFailedError,
+    GatekeepError,
+    IncompleteError,
+    NotSettledError,
+    SignalledError,
+)
 from gatekeep.model.events import Note, StepFinished, StepStarted
-from gatekeep.model.plan import Plan, Step
-from gatekeep.model.waits import AdmissionWait, DurationWait, FieldWait, RevisionWait
+from gatekeep.model.plan import GateTarget, Plan, Step
+from gatekeep.model.progress import Progress
+from gatekeep.model.record import GateName
+from gatekeep.model.waits import AdmissionWait, CheckWait, DurationWait, FieldWait, RevisionWait
 
 
 def run(context: Context) -> None:
     """Every step of the plan.
 
     Raises the failure itself as long as nothing is written; after that :class:`IncompleteError` (steps are left) or
-    :class:`NotSettledError` (all is written, only the last wait was not met in time).
+    :class:`NotSettledError` (all is written, only the last wait was not met in time). A :class:`CheckFailedError`
+    always comes as itself: it is no accident, and what to do then is known.
     """
+    checks.require_askable(context)
     late: WaitTimeoutError | None = None
     context.held.update(workloads.held_before(context.plan))
     for step in context.plan.steps:
@@ -54,6 +65,7 @@ def _take(context: Context, step: Step) -> None:
         context.listener(Note(message=f"step {step.number} is left out: there is no {', '.join(missing)}"))
     else:
         _act(context, step)
+        _reached(context, step)
         context.tell()
     context.listener(
         StepFinished(
@@ -66,9 +78,35 @@ def _take(context: Context, step: Step) -> None:
     )
 
 
+def _reached(context: Context, step: Step) -> None:
+    """Writes how far a run has come once this step is done, for whoever goes on after this one is killed."""
+    for gate in context.plan.gates:
+        for stage in gate.stages:
+            if stage.through == step.number:
+                _record(context, gate, stage.progress)
+
+
+def _aborted(context: Context, step: Step, error: CheckFailedError) -> None:
+    """Whoever comes next takes the canary out; that the run is over must not depend on this process."""
+    for gate in context.plan.gates:
+        if step.policy == f"TrafficGate {gate.namespace}/{gate.name}" and gate.progress is not None:
+            done = [stage.progress.step for stage in gate.stages if stage.through < step.number]
+            where = done[-1] if done else gate.progress.step
+            progress = Progress(run=gate.progress.run, phase="Aborted", step=where, reason=error.message)
+            _record(context, gate, progress)
+
+
+def _record(context: Context, gate: GateTarget, progress: Progress) -> None:
+    context.check()
+    now = timestamp(context.cluster.clock.now())
+    history.advance(context.cluster, GateName(gate.namespace, gate.name), progress, now)
+
+
 def _act(context: Context, step: Step) -> None:
     kinds = {change.kind for change in step.changes}
     match step.action:
+        case "Wait" if isinstance(step.wait, CheckWait):  # not resent: that would forget its failures
+            checks.await_check(context, step, step.wait)
         case "Wait":
             resending(context.cluster.clock, lambda: _wait(context, step))
         case "Create" if kinds <= admission.KINDS:
@@ -112,6 +150,9 @@ def _stop(context: Context, step: Step, error: BaseException) -> NoReturn:
     """Removes the helpers and says what is done, what is left, and the way on and back."""
     services.remove_helpers(context)
     context.tell()
+    if isinstance(error, CheckFailedError):
+        _aborted(context, step, error)
+        raise error
     if not context.wrote:
         if isinstance(error, StoppedError):
             raise SignalledError(error.signal_number) from error

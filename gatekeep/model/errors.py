@@ -39,6 +39,12 @@ class UnsafeError(GatekeepError):
     exit_code = 4
 
 
+class CheckFailedError(GatekeepError):
+    """A check of a canary failed, and the run was aborted."""
+
+    exit_code = 4
+
+
 class NotSettledError(GatekeepError):
     """Every step is written; the last wait was not met in time."""
 

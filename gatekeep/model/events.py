@@ -37,6 +37,23 @@ class WaitProgress(_Event, frozen=True):
     seconds: float
 
 
+class CheckProgress(_Event, frozen=True):
+    """A check goes on, after ``seconds``: it found ``seen``, and expects every series ``bounds``, both in words.
+
+    It has been ``good`` of the ``needed`` seconds on end, and out of bounds ``failures`` times; ``allowed`` fail it.
+    """
+
+    number: int
+    name: str
+    seen: str
+    bounds: str
+    good: float
+    needed: int
+    failures: int
+    allowed: int
+    seconds: float
+
+
 class StepFinished(_Event, frozen=True):
     """A step is done. ``skipped`` are named pods that were gone; ``added`` are pods born since the plan.
 
@@ -64,7 +81,7 @@ class Note(_Event, frozen=True):
     message: str
 
 
-Event = StepStarted | StepProgress | WaitProgress | StepFinished | ReadyEndpoints | Note
+Event = StepStarted | StepProgress | WaitProgress | CheckProgress | StepFinished | ReadyEndpoints | Note
 Listener = Callable[[Event], None]
 
 

@@ -38,7 +38,7 @@ class OwnerReference(_Frozen, frozen=True):
 
 
 class ObjectMeta(_Frozen, frozen=True):
-    """Metadata as every kind has it; pods use it as it stands."""
+    """Metadata as every kind has it."""
 
     name: str
     namespace: str = ""
@@ -48,6 +48,19 @@ class ObjectMeta(_Frozen, frozen=True):
     deletion_timestamp: str | None = None
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
+
+
+class PodAnnotations(_Frozen, frozen=True):
+    """The annotations of a pod that gatekeep goes by; the others are never read."""
+
+    isolated: str = msgspec.field(default="", name="gatekeep.dev/isolated")
+    deletion_cost: str = msgspec.field(default="", name="controller.kubernetes.io/pod-deletion-cost")
+
+
+class PodMeta(ObjectMeta, frozen=True):
+    """Metadata of a pod. ``annotations`` is None where it has none at all: a patch must then make the map."""
+
+    annotations: PodAnnotations | None = None
 
 
 class ManagedFieldsEntry(_Frozen, frozen=True):
@@ -93,15 +106,20 @@ class Condition(_Frozen, frozen=True):
     status: str
 
 
+class ContainerStatus(_Frozen, frozen=True):
+    restart_count: int = 0
+
+
 class PodStatus(_Frozen, frozen=True):
     phase: str = "Pending"
     pod_ip: str = msgspec.field(default="", name="podIP")
     pod_ips: tuple[PodIP, ...] = msgspec.field(default=(), name="podIPs")
     conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
 class Pod(_Frozen, frozen=True):
-    metadata: ObjectMeta
+    metadata: PodMeta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
@@ -260,6 +278,17 @@ class AdmissionObject(_Frozen, frozen=True):
     @property
     def name(self) -> str:
         return self.metadata.name
+
+
+class BudgetSpec(_Frozen, frozen=True):
+    selector: LabelSelector | None = None
+
+
+class Budget(_Frozen, frozen=True):
+    """A PodDisruptionBudget."""
+
+    metadata: ObjectMeta
+    spec: BudgetSpec = BudgetSpec()
 
 
 class Node(_Frozen, frozen=True):

@@ -72,6 +72,23 @@ def _label_write(path: str, old: Any, new: Any) -> Op:
     return Op("add" if old is None else "replace", path, new)
 
 
+_LABELS = "/metadata/labels/"
+
+
+def is_label(path: str) -> bool:
+    """The JSON pointer leads to a label of the object."""
+    return path.startswith(_LABELS)
+
+
+def written_labels(patch: Patch) -> dict[str, Any]:
+    """The labels that a patch writes, None for those that it takes off."""
+    return {
+        tokens_of(op.path)[2]: None if op.op == "remove" else op.value
+        for op in patch
+        if op.op != "test" and is_label(op.path)
+    }
+
+
 class FieldEdit(NamedTuple):
     """One field by JSON pointer, its old value and its new one; None is absent, and equal ones only guard."""
 

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from gatekeep.model.errors import InvalidInputError
-from gatekeep.model.patches import Patch
+from gatekeep.model.patches import Patch, is_label
+from gatekeep.model.progress import Isolated, Progress, Stage
 from gatekeep.model.selectors import LabelSelector
-from gatekeep.model.waits import GateLabel, Part, Wait
+from gatekeep.model.waits import CheckWait, GateLabel, Part, Wait
 
 API_VERSION = "gatekeep.dev/v1alpha1"
 
@@ -103,7 +104,8 @@ class Step(Part, frozen=True, omit_defaults=True):
     def picks(self) -> bool:
         """It labels pods that were picked by name or by number: nobody else may take the place of one that is gone."""
         nobody = self.match is None or self.match.any_of == ()
-        adds = (op.op == "add" for change in self.changes if change.kind == "Pod" for op in change.patch)
+        adds = (op.op == "add" and is_label(op.path)
+                for change in self.changes if change.kind == "Pod" for op in change.patch)  # fmt: skip
         return self.action == "Patch" and nobody and any(adds)
 
 
@@ -176,7 +178,10 @@ class GateTarget(Part, frozen=True, omit_defaults=True):
     """What applying the plan makes of one gate, for the record: ``policy`` is the whole document, absent on retiring.
 
     ``kept`` are uids of pods that carried the gate label before the gate existed; ``adopted`` the workloads whose later
-    pods carry it once the plan is done; ``holds`` what the plan holds still on the way.
+    pods carry it once the plan is done; ``holds`` what the plan holds still on the way. ``progress`` is how far the
+    run has come then, ``stages`` how far on the way; ``isolations`` are those that stand then, Detach ones from the
+    start. ``preview`` is the Service of the colour that is not active; it may have no endpoint on the way. ``picked``
+    are uids of members that were picked by number when the plan was made, at most 1,000.
     """
 
     namespace: str
@@ -189,6 +194,11 @@ class GateTarget(Part, frozen=True, omit_defaults=True):
     kept: tuple[str, ...] = ()
     adopted: tuple[Adopted, ...] = ()
     holds: tuple[Hold, ...] = ()
+    progress: Progress | None = None
+    stages: tuple[Stage, ...] = ()
+    isolations: tuple[Isolated, ...] = ()
+    preview: str = ""
+    picked: tuple[str, ...] = ()
 
 
 class Plan(Part, frozen=True):
@@ -210,7 +220,7 @@ class Plan(Part, frozen=True):
     @property
     def writes(self) -> bool:
         """False when there is nothing to do."""
-        return any(step.changes for step in self.steps)
+        return any(step.changes or isinstance(step.wait, CheckWait) for step in self.steps)
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +22,9 @@ LOCAL_CONFIG = "config.kubernetes.io/local-config"
 WorkloadKind = Literal["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job", "ReplicationController"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 PERCENT = r"^(100|[1-9]?[0-9])%$"
+DURATION = r"^(?=.)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+Duration = Annotated[str, msgspec.Meta(pattern=DURATION)]
+PREVIEW_VALUE = "preview"
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -56,12 +61,49 @@ class Group(_Document, frozen=True):
     except_: tuple[Group, ...] | None = msgspec.field(default=None, name="except")
 
 
+Weight = Annotated[int, msgspec.Meta(ge=0, le=100)]
+
+
+class Indefinite(_Document, frozen=True):
+    """``{}``: a pause that only ``promote`` ends."""
+
+
+class CanaryStep(_Document, frozen=True):
+    """Exactly one of a weight to move to, a pause (a duration, or until promoted), and a check to pass, by name."""
+
+    weight: Weight | None = None
+    pause: Duration | Indefinite | None = None
+    check: Name | None = None
+
+
 class Canary(_Document, frozen=True):
-    """Two groups that share the rotation: ``weight`` percent of its pods, by their number, are of ``canary``."""
+    """Two groups that share the rotation: ``weight`` percent of its pods, by their number, are of ``canary``.
+
+    Exactly one of ``weight``, which holds for good, and ``steps``, which a run takes one after the other.
+    """
 
     stable: Group
     canary: Group
-    weight: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    weight: Weight | None = None
+    steps: Annotated[tuple[CanaryStep, ...], msgspec.Meta(min_length=1)] | None = None
+
+
+class Preview(_Document, frozen=True):
+    """The Service of the colour that is not active: it requires the gate's key with the value ``preview``."""
+
+    service: Name
+
+
+class BlueGreen(_Document, frozen=True):
+    """Groups of which one is in rotation as a whole.
+
+    ``drain`` is how long the colour that left is to be let alone, for connections that last.
+    """
+
+    colors: Annotated[Mapping[Name, Group], msgspec.Meta(min_length=2)]
+    active: Name
+    preview: Preview | None = None
+    drain: Duration | None = None
 
 
 class Rotation(_Document, frozen=True):
@@ -69,6 +111,30 @@ class Rotation(_Document, frozen=True):
 
     pool: Group | None = None
     canary: Canary | None = None
+    blue_green: BlueGreen | None = None
+
+
+class PrometheusCheck(_Document, frozen=True):
+    """A query whose every series must lie within ``max`` and ``min``, at least one of them given, for ``for``.
+
+    It is asked every ``interval``. No data, NaN and no answer are not passed, but no failure either; ``failures``
+    measurements out of bounds, or no success within ``timeout``, fail the check.
+    """
+
+    query: Annotated[str, msgspec.Meta(min_length=1)]
+    max: Decimal | None = None
+    min: Decimal | None = None
+    for_: Duration = msgspec.field(default="0s", name="for")
+    interval: Duration = "10s"
+    timeout: Duration = "10m"
+    failures: Annotated[int, msgspec.Meta(ge=1)] = 3
+
+
+class Check(_Document, frozen=True):
+    """Something measured that a canary has to pass. Where it is asked is the operator's, never the policy's."""
+
+    name: Name
+    prometheus: PrometheusCheck
 
 
 class Floor(_Document, frozen=True):
@@ -85,6 +151,7 @@ class TrafficGateSpec(_Document, frozen=True):
     admit: Annotated[int, msgspec.Meta(ge=0)] | Literal["All"] = 0
     adopt: Literal["Template", "Admission", "Reconcile"] = "Template"
     floor: Floor = Floor()
+    checks: tuple[Check, ...] = ()
 
 
 class TrafficGate(_Document, frozen=True, tag_field="kind", tag="TrafficGate"):
@@ -108,7 +175,44 @@ class TrafficGate(_Document, frozen=True, tag_field="kind", tag="TrafficGate"):
         return self.spec.gate or Gate(key=f"gatekeep.dev/{self.metadata.name}", value="open")
 
 
-Policy = TrafficGate
+class PodChoice(_Document, frozen=True):
+    """Exactly one of names, a selector, and a count, which is picked once, in ``order`` (default Newest)."""
+
+    names: Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=253)], ...],
+                     msgspec.Meta(min_length=1)] | None = None  # fmt: skip
+    selector: LabelSelector | None = None
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    order: Literal["Newest", "MostRestarts"] | None = None
+
+
+Mode = Literal["Gate", "Detach"]
+
+
+class IsolationSpec(_Document, frozen=True):
+    gate: Name
+    pods: PodChoice
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    mode: Mode = "Gate"
+    expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Isolation(_Document, frozen=True, tag_field="kind", tag="Isolation"):
+    """Pods pulled out of a gate's rotation for a while, to be looked at."""
+
+    api_version: Literal["gatekeep.dev/v1alpha1"]
+    metadata: Metadata
+    spec: IsolationSpec
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+
+Policy = TrafficGate | Isolation
 
 
 class Position(msgspec.Struct, frozen=True):

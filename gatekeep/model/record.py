@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import ConfigMap, ObjectRef
 from gatekeep.model.plan import Adopted, Hold
 from gatekeep.model.policy import Gate, Position, TrafficGate
+from gatekeep.model.progress import Isolated, Progress
 from gatekeep.model.snapshot import Snapshot
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -28,8 +30,23 @@ class GateName(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Beginning(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where a run began: the policy that stood (None: no gate), how far its run had come, and who was isolated.
+
+    ``picked`` are uids of members that were picked by number, at most 1,000 of them.
+    """
+
+    policy: TrafficGate | None = None
+    progress: Progress | None = None
+    picked: tuple[str, ...] = ()
+    isolations: tuple[Isolated, ...] = ()
+
+
 class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One apply or retire. Times are RFC 3339 in UTC."""
+    """One run of a command that writes. Times are RFC 3339 in UTC.
+
+    ``before`` is where it began; ``selectors`` are those of the gate's Services as it left them, by Service.
+    """
 
     id: str
     plan: str
@@ -38,6 +55,8 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     action: str = "apply"
     outcome: str = "running"
     ended: str = ""
+    before: Beginning | None = None
+    selectors: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
 class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -47,7 +66,8 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ``pending`` are the other gates that may stand on a Service while a run is under way, or after one that was killed.
     ``kept`` are uids of pods that carried the gate label before the gate existed; retiring leaves those labels alone.
     ``adopted`` are the workloads whose later pods carry the label by gatekeep's hand, ``holds`` those that a run under
-    way, or one that was killed, may hold still. ``repository`` is where the policy came from, as given.
+    way, or one that was killed, may hold still. ``repository`` is where the policy came from, as given. ``progress`` is
+    how far the run of a canary or a blue/green switch has come; ``isolations`` who is out of rotation, and why.
     """
 
     policy: TrafficGate
@@ -59,6 +79,8 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     kept: tuple[str, ...] = ()
     adopted: tuple[Adopted, ...] = ()
     holds: tuple[Hold, ...] = ()
+    progress: Progress | None = None
+    isolations: tuple[Isolated, ...] = ()
     runs: tuple[Run, ...] = ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from gatekeep.model.endpoints import counts_as_ready, named_target_ports
 from gatekeep.model.objects import (
     AdmissionObject,
+    Budget,
     ConfigMap,
     EndpointSlice,
     Node,
@@ -38,6 +40,7 @@ class Snapshot:
 
     ``missing`` names the kinds that could not be listed or that a dump does not hold, as ``nodes``; ``unserved`` those
     that this API server does not know. ``admission`` holds gatekeep's own admission policies and bindings only.
+    ``time`` is when it was listed, by the API server's clock; None where nobody said.
     """
 
     identity: ClusterIdentity = field(default_factory=ClusterIdentity)
@@ -48,6 +51,8 @@ class Snapshot:
     nodes: tuple[Node, ...] = ()
     config_maps: tuple[ConfigMap, ...] = ()
     admission: tuple[AdmissionObject, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    time: datetime | None = None
     missing: frozenset[str] = frozenset()
     unserved: frozenset[str] = frozenset()
 

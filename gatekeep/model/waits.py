@@ -116,7 +116,24 @@ class DurationWait(Part, frozen=True, tag_field="type", tag="Duration"):
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
 
 
+class CheckWait(Part, frozen=True, tag_field="type", tag="Check", omit_defaults=True):
+    """Met when every series of a Prometheus query has lain within its bounds for ``forSeconds`` on end.
+
+    It is asked every ``intervalSeconds``; ``max`` and ``min`` are decimal numbers as text. ``failures`` measurements
+    out of bounds fail it, and so does the timeout; no data, NaN and no answer are neither.
+    """
+
+    name: str
+    query: str
+    max: str | None = None
+    min: str | None = None
+    for_seconds: int = 0
+    interval_seconds: int = 10
+    failures: int = 3
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+
+
 ServiceWait = EndpointsWait | ExistsWait
 """What the endpoint controller answers."""
 
-Wait = EndpointsWait | ExistsWait | FieldWait | RevisionWait | AdmissionWait | DurationWait
+Wait = EndpointsWait | ExistsWait | FieldWait | RevisionWait | AdmissionWait | DurationWait | CheckWait

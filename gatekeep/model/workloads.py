@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from gatekeep.model.objects import Workload
+from gatekeep.model.matching import in_match
+from gatekeep.model.objects import Workload, controller_of
+from gatekeep.model.plan import Match
+from gatekeep.model.snapshot import Snapshot
 
 FIELD_MANAGER = "gatekeep"
 """As whom gatekeep writes."""
@@ -26,6 +29,21 @@ def born_labels(workload: Workload) -> Mapping[str, str]:
     The values of the latter are not known before: they stand here as empty.
     """
     return {**_ADDED_LABELS.get(workload.kind, {}), **workload.spec.template.metadata.labels}
+
+
+def adoptable(namespace: str, snapshot: Snapshot) -> Iterable[Workload]:
+    """The workloads whose templates decide what later pods carry: not the ReplicaSets of a Deployment."""
+    for item in snapshot.workloads_in(namespace):
+        if item.kind == "Deployment" and "replicasets" in snapshot.missing:
+            continue  # it cannot be said which ReplicaSets it has; a finding says so
+        if item.kind != "ReplicaSet" or controller_of(item.metadata) is None:
+            yield item
+
+
+def is_born_in(match: Match, item: Workload, snapshot: Snapshot) -> bool:
+    """A pod that is born from this template belongs to ``match``."""
+    sets = snapshot.replica_sets_of(item.uid)
+    return in_match(match, born_labels(item), frozenset([item.uid, *(one.uid for one in sets)]))
 
 
 def may_be_held(workload: Workload) -> bool:

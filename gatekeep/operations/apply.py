@@ -11,6 +11,8 @@ from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute import history, lease, runner
 from gatekeep.execute.context import Context, Stop, StoppedError
 from gatekeep.execute.resend import resending
+from gatekeep.metrics.measurement import Measure
+from gatekeep.model.durations import timestamp
 from gatekeep.model.errors import ForbiddenError, GatekeepError, IncompleteError, SignalledError
 from gatekeep.model.events import Listener, Note, ignore
 from gatekeep.model.outcomes import Outcome, ServiceOutcome
@@ -39,11 +41,14 @@ def apply_plan(
     lock_timeout: float = 60.0,
     stop: Stop = never_stop,
     workers: int = WORKERS,
+    measure: Measure | None = None,
+    action: str = "apply",
 ) -> Outcome:
     """Carries out a plan that has been proved; nothing is written unless all of it may be.
 
-    ``identity`` says who runs this, ``run_id`` tells runs apart, ``lock_timeout`` is in seconds. Raises what the
-    contract names: 77 access, 75 lock, 3 or 4 before the first write, 5 or 6 after it.
+    ``identity`` says who runs this, ``run_id`` tells runs apart, ``lock_timeout`` is in seconds; ``measure`` asks the
+    checks' queries; ``action`` is what the record calls the run. Raises what the contract names: 77 access, 75 lock, 3
+    or 4 before the first write, 5 or 6 after it.
     """
     plan = verified.plan
     start = cluster.clock.monotonic()
@@ -52,11 +57,11 @@ def apply_plan(
     check_access(cluster, plan.access)
     if (number := stop()) is not None:
         raise SignalledError(number)
-    context = Context(cluster, plan, listener, stop, workers)
+    context = Context(cluster, plan, listener, stop, workers, measure=measure)
     try:
         _lock(context, identity, run_id, lock_timeout)
         if _still_needed(context):
-            _run(context, identity, run_id)
+            _run(context, identity, run_id, action)
     except StoppedError as error:
         raise SignalledError(error.signal_number) from error
     finally:
@@ -132,11 +137,11 @@ def _still_needed(context: Context) -> bool:
     return True
 
 
-def _run(context: Context, identity: str, run_id: str) -> None:
+def _run(context: Context, identity: str, run_id: str, action: str) -> None:
     runs: list[tuple[GateTarget, Run]] = []
     try:
         for gate in context.plan.gates:
-            runs.append((gate, _begun(context, gate, identity, run_id)))  # noqa: PERF401 (each counts once it stands)
+            runs.append((gate, _begun(context, gate, identity, run_id, action)))  # noqa: PERF401 (each counts once it stands)
         runner.run(context)
     except BaseException as error:
         outcome = error.message if isinstance(error, GatekeepError) else type(error).__name__
@@ -146,16 +151,15 @@ def _run(context: Context, identity: str, run_id: str) -> None:
     _settle(context, runs)
 
 
-def _begun(context: Context, gate: GateTarget, identity: str, run_id: str) -> Run:
+def _begun(context: Context, gate: GateTarget, identity: str, run_id: str, action: str) -> Run:
     run = Run(
         id=run_id,
         plan=context.plan.id,
         started=_now(context.cluster),
         by=identity,
-        action="retire" if gate.action == "Retire" else "apply",
+        action="retire" if gate.action == "Retire" else action,
     )
-    history.begin(context.cluster, gate, run, context.plan.source)
-    return run
+    return history.begin(context.cluster, gate, run, context.plan.source).runs[0]
 
 
 def _settle(context: Context, runs: Sequence[tuple[GateTarget, Run]]) -> None:
@@ -214,7 +218,7 @@ def _record_stands(cluster: Cluster, gate: GateName) -> bool:
 
 
 def _now(cluster: Cluster) -> str:
-    return cluster.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    return timestamp(cluster.clock.now())
 
 
 def _outcome(context: Context, plan: Plan) -> list[ServiceOutcome]:

@@ -1,35 +1,20 @@
-"""Plans, made and proved: strategies, planning, the revert forecast and the proof put together."""
+"""Plans, made and proved: of policies, and of taking a gate off."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
+from typing import NamedTuple
 
-import msgspec
-
-from gatekeep.gitops.forecast import forecast
-from gatekeep.gitops.templates import Manifests, TemplateChange, forecast_templates
+from gatekeep.gitops.templates import Manifests
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.plan import (
-    ClusterSource,
-    Finding,
-    Plan,
-    PolicySource,
-    Proof,
-    Source,
-    sealed,
-)
-from gatekeep.model.policy import LocatedPolicy
+from gatekeep.model.plan import Finding, Plan, PolicySource, Source
+from gatekeep.model.policy import Isolation, LocatedPolicy, Position, TrafficGate
 from gatekeep.model.record import GateName, Record, record_of, records_in
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.operations.way_back import way_back_problem
-from gatekeep.planning import explain
-from gatekeep.planning.planner import PlanDraft, draft_plan, gate_task, retire_task
-from gatekeep.planning.task import GateTask
-from gatekeep.planning.templates import to_change
-from gatekeep.proof.verify import prove, with_proof
-
-_RANK = {"error": 0, "warning": 1, "info": 2}
+from gatekeep.operations.finish import finish
+from gatekeep.planning.planner import gate_course, retire_course
+from gatekeep.planning.task import GateCourse, Wanted
 
 
 def plan_gates(
@@ -43,33 +28,66 @@ def plan_gates(
     manifests: Manifests = (),
     expires_at: str | None = None,
     prune: bool = False,
+    complete: bool = False,
 ) -> Plan:
     """The plan that brings all ``policies`` about, with its proof, which may not hold.
 
     ``findings`` are those of reading the policies; they stand in the plan too. ``manifests`` are what Git
-    says beside them. ``prune`` retires the recorded gates of this ``repository`` that no policy names any more. Raises
+    says beside them. ``complete`` says that the policies are all of a folder: an isolation that is not among them is
+    over. ``prune`` retires the recorded gates of this ``repository`` that no policy names any more. Raises
     :class:`RefusedError` when the cluster is not as a policy needs it.
     """
-    pairs: list[tuple[GateTask, Record | None]] = []
-    for located in sorted(policies, key=lambda item: (item.policy.namespace, item.policy.name)):
-        record = record_of(snapshot, GateName(located.policy.namespace, located.policy.name))
-        pairs.append((_task(located, record, snapshot, timeout_seconds), record))
-    named = {task.name for task, _ in pairs}
+    pairs = [
+        (_course(item, record, snapshot, timeout_seconds), record)
+        for item, record in _asked(policies, snapshot, complete=complete)
+    ]
+    named = {course.name for course, _ in pairs}
     if prune:
         pairs.extend(_pruned(named, snapshot, repository, timeout_seconds))
-    _refuse_shared_services([task for task, _ in pairs])
+    _refuse_shared([course for course, _ in pairs])
     source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
-    found = (*findings, *_without_policy({task.name for task, _ in pairs}, snapshot, repository))
-    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, source, found, manifests, expires_at)
+    found = (*findings, *_without_policy({course.name for course, _ in pairs}, snapshot, repository))
+    return finish(pairs, snapshot, source=source, findings=found, manifests=manifests, expires_at=expires_at)
+
+
+class _Asked(NamedTuple):
+    """What is asked for one gate, and where it is written."""
+
+    wanted: Wanted
+    position: Position
+
+
+def _asked(
+    policies: Sequence[LocatedPolicy], snapshot: Snapshot, *, complete: bool
+) -> Iterable[tuple[_Asked, Record | None]]:
+    """One entry for each gate that is named: by its policy, or by an isolation of a gate that is recorded."""
+    gates = {GateName(item.policy.namespace, item.policy.name): (item.policy, item.position)
+             for item in policies if isinstance(item.policy, TrafficGate)}  # fmt: skip
+    isolations: dict[GateName, list[tuple[Isolation, Position]]] = {}
+    for item in policies:
+        if isinstance(item.policy, Isolation):
+            gate = GateName(item.policy.namespace, item.policy.spec.gate)
+            isolations.setdefault(gate, []).append((item.policy, item.position))
+    for gate in sorted(gates.keys() | isolations.keys()):
+        record = record_of(snapshot, gate)
+        held = tuple(policy for policy, _ in isolations.get(gate, ()))
+        if gate in gates:
+            policy, position = gates[gate]
+            yield _Asked(Wanted(policy=policy, isolations=held, complete=complete), position), record
+        elif record is None:
+            raise no_record(gate, snapshot, where=str(isolations[gate][0][1]))
+        else:
+            policy = record.wanted or record.policy
+            yield _Asked(Wanted(policy=policy, isolations=held), isolations[gate][0][1]), record
 
 
 def _pruned(
     named: set[GateName], snapshot: Snapshot, repository: str | None, timeout_seconds: int
-) -> Iterable[tuple[GateTask, Record | None]]:
+) -> Iterable[tuple[GateCourse, Record | None]]:
     """The gates whose policy came from this very repository and is not there any more."""
     for gate, record in sorted(records_in(snapshot).items()):
         if gate not in named and repository is not None and record.repository == repository:
-            yield retire_task(gate, record, snapshot, timeout_seconds), record
+            yield retire_course(gate, record, snapshot, timeout_seconds), record
 
 
 def _without_policy(named: set[GateName], snapshot: Snapshot, repository: str | None) -> Iterable[Finding]:
@@ -92,100 +110,62 @@ def plan_retirement(
     gate: GateName, snapshot: Snapshot, *, timeout_seconds: int = 300, expires_at: str | None = None
 ) -> Plan:
     """The plan that takes ``gate`` off. Raises :class:`RefusedError` when no record of it exists."""
+    record = require_record(gate, snapshot)
+    return finish([(retire_course(gate, record, snapshot, timeout_seconds), record)], snapshot, expires_at=expires_at)
+
+
+def require_record(gate: GateName, snapshot: Snapshot) -> Record:
+    """The record of ``gate``. Raises :class:`RefusedError` when there is none."""
     record = record_of(snapshot, gate)
     if record is None:
-        known = sorted(
-            f"{item.metadata.namespace}/{item.metadata.name.removeprefix('gatekeep-')}" for item in snapshot.config_maps
-        )
-        raise RefusedError(
-            f"there is no record of a gate {gate}",
-            hint=f"recorded gates: {', '.join(known)}"
-            if known
-            else "gatekeep status shows the gates that are recorded",
-        )
-    pairs: list[tuple[GateTask, Record | None]] = [(retire_task(gate, record, snapshot, timeout_seconds), record)]
-    return _finish(draft_plan(pairs, snapshot), pairs, snapshot, Source(), (), (), expires_at)
+        raise no_record(gate, snapshot)
+    return record
 
 
-def _task(located: LocatedPolicy, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateTask:
+def no_record(gate: GateName, snapshot: Snapshot, where: str = "") -> RefusedError:
+    """The refusal that names the gates that are recorded."""
+    known = ", ".join(str(name) for name in sorted(records_in(snapshot)))
+    hint = f"recorded gates: {known}" if known else "gatekeep status shows the gates that are recorded"
+    return RefusedError(f"there is no record of a gate {gate}", where=where, hint=hint)
+
+
+def _course(asked: _Asked, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateCourse:
     try:
-        return gate_task(located.policy, record, snapshot, timeout_seconds)
+        return gate_course(asked.wanted, record, snapshot, timeout_seconds)
     except RefusedError as error:
-        where = f"{located.position}: {error.where}" if error.where else str(located.position)
+        where = f"{asked.position}: {error.where}" if error.where else str(asked.position)
         raise RefusedError(error.message, where=where, hint=error.hint) from error
 
 
-def _refuse_shared_services(tasks: Sequence[GateTask]) -> None:
-    owner: dict[tuple[str, str], GateName] = {}
-    for task in tasks:
-        for service in task.services:
-            other = owner.setdefault((service.namespace, service.name), task.name)
-            if other != task.name:
+def _refuse_shared(courses: Sequence[GateCourse]) -> None:
+    """Two gates on one Service, or with one key in one namespace, would want opposite things of one pod."""
+    services: dict[tuple[str, str], GateName] = {}
+    keys: dict[tuple[str, str], GateName] = {}
+    for course in courses:
+        for service in (item for task in (course.task, *course.previews) for item in task.services):
+            other = services.setdefault((service.namespace, service.name), course.name)
+            if other != course.name:
                 raise RefusedError(
-                    f"two gates, {other} and {task.name}, want the same Service",
+                    f"two gates, {other} and {course.name}, want the same Service",
                     where=str(service.ref),
                     hint="leave the Service in one policy only",
                 )
-
-
-def _finish(
-    draft: PlanDraft,
-    pairs: Sequence[tuple[GateTask, Record | None]],
-    snapshot: Snapshot,
-    source: Source,
-    findings: Sequence[Finding],
-    manifests: Manifests,
-    expires_at: str | None,
-) -> Plan:
-    explained = [item for task, record in pairs for item in explain.findings(task, record, snapshot)]
-    found = [*explained, *_forecasts(draft, [task for task, _ in pairs], snapshot, manifests), *findings]
-    plan = Plan(
-        source=source,
-        cluster=ClusterSource(
-            uid=snapshot.identity.uid, server=snapshot.identity.server, version=snapshot.identity.version
-        ),
-        steps=draft.steps,
-        services=draft.services,
-        findings=tuple(sorted(found, key=lambda item: (item.rule != "later-pods", _RANK[item.severity]))),
-        access=draft.access,
-        proof=Proof(holds=False, states=0),
-        gates=draft.gates,
-        expires_at=expires_at,
-    )
-    result = prove(plan, snapshot)
-    plan = with_proof(plan, result)
-    problem = way_back_problem(plan, snapshot) if result.proof.holds else None
-    if problem and any(task.unsettled for task, _ in pairs):
-        message = f"an earlier run did not end, and this plan can only go on, not back to where it began: {problem}"
-        finding = Finding(severity="warning", rule="no-way-back", message=message)
-        plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
-    elif problem:
-        proof = Proof(holds=False, states=result.proof.states, counter_example=problem)
-        plan = msgspec.structs.replace(plan, proof=proof)
-    return sealed(plan)
-
-
-def _forecasts(
-    draft: PlanDraft, tasks: Sequence[GateTask], snapshot: Snapshot, manifests: Manifests
-) -> Iterable[Finding]:
-    """Who else writes the selectors and templates that the plan writes."""
-    patched = {(item.namespace, item.name) for step in draft.steps if step.action == "Patch" for item in step.changes
-               if item.kind == "Service"}  # fmt: skip
-    for task in tasks:
-        services = [item for item in task.services if (item.namespace, item.name) in patched]
-        yield from forecast(services, retiring=task.target is None)
-        changes = [
-            TemplateChange(item, key, task.templates[item.uid, key])
-            for key in sorted({key for _, key in task.templates})
-            for item in to_change(task.templates, key, task.holds, snapshot)
-        ]
-        yield from forecast_templates(changes, manifests)
+        target = course.task.target
+        if (
+            target is not None
+            and (other := keys.setdefault((course.name.namespace, target.key), course.name)) != course.name
+        ):
+            raise RefusedError(
+                f"gates {other} and {course.name} use one key, {target.key}: what one puts on, the other takes off",
+                where=f"TrafficGate {course.name}",
+                hint="give each gate a key of its own, or let one policy name the Services of both",
+            )
 
 
 def _source(located: LocatedPolicy) -> PolicySource:
     policy = located.policy
     return PolicySource(
-        kind="TrafficGate",
+        kind=type(policy).__name__,
         namespace=policy.namespace,
         name=policy.name,
         file=PurePath(located.position.file).as_posix(),

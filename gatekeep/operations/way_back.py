@@ -8,16 +8,20 @@ from gatekeep.model.record import GateName, records_in
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.planner import draft_plan
-from gatekeep.planning.reverse import reverse_tasks
+from gatekeep.planning.reverse import released, reverse_courses
 from gatekeep.planning.task import is_unsettled
+from gatekeep.proof.previews import previews_of
 from gatekeep.proof.verify import final_snapshot, prove
 
 
 def way_back(plan: Plan, snapshot: Snapshot, end: Snapshot) -> Plan:
-    """The plan that leads from ``end``, where ``plan`` ends, to ``snapshot``, where it began; unproved."""
+    """The plan that leads from ``end``, where ``plan`` ends, to ``snapshot``, where it began; unproved.
+
+    A pod that the plan releases stays released: its controller has replaced it by then.
+    """
     floors = {(item.namespace, item.name): min(item.floor, len(item.before)) for item in plan.services}
-    tasks = [task for gate in plan.gates for task in reverse_tasks(gate, snapshot, end, floors)]
-    draft = draft_plan([(task, None) for task in tasks], end)
+    courses = [course for gate in plan.gates for course in reverse_courses(gate, snapshot, end, floors)]
+    draft = draft_plan([(course, None) for course in courses], end)
     return Plan(
         source=Source(),
         cluster=ClusterSource(uid=snapshot.identity.uid),
@@ -38,14 +42,15 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
         back = way_back(plan, snapshot, end)
     except RefusedError as error:
         return f"there is no plan back: {error.message}"
-    proof = prove(back, end, may_empty=bare_nodes(plan, snapshot)).proof
+    proof = prove(back, end, may_empty=bare_nodes(plan, snapshot), preview=previews_of(plan, snapshot)).proof
     if not proof.holds:
         return f"the plan back is not safe: {proof.counter_example}"
     reached = {(item.namespace, item.name): item.after for item in (*plan.services, *back.services)}
     for item in plan.services:
         service = snapshot.service(item.namespace, item.name)
         before = Draft(snapshot).ready(service, service.spec.selector or {}) if service else ()
-        if reached[item.namespace, item.name] != before:
+        gone = {pod.name for gate in plan.gates for pod in released(gate, snapshot, end)}
+        if reached[item.namespace, item.name] != tuple(name for name in before if name not in gone):
             return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
     return None
 

@@ -18,10 +18,11 @@ from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import EVERYTHING
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import AdmissionWait, DurationWait, GateLabel
+from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.planning.adoption import ref
 from gatekeep.planning.draft import Draft
 from gatekeep.planning.task import GateTask
-from gatekeep.planning.templates import adoptable, is_born_in, refused_value
+from gatekeep.planning.templates import refused_value
 
 OTHER_SERVERS_SECONDS = 2
 """API servers read admission policies once a second; the probe is answered by one of them."""

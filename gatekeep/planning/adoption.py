@@ -150,11 +150,13 @@ class _Sequence:
     def await_counted(self) -> None:
         """The same caches that the controllers act on have the pods' labels.
 
-        Not asked of a ReplicaSet whose Deployment a killed run held: it may have a label under way that no pod gets.
+        Not asked of a ReplicaSet whose Deployment a killed run held: it may have a label under way that no pod gets;
+        nor of one with a pod that is isolated, which gets none either.
         """
         for item in self._of("Deployment"):
             for one in self.draft.snapshot.replica_sets_of(item.uid):
-                if one.spec.replicas and not is_held(item, self.task.holds):
+                apart = any(pod.uid in self.task.match.except_uids for pod in self.draft.snapshot.pods_of(one))
+                if one.spec.replicas and not is_held(item, self.task.holds) and not apart:
                     wait = FieldWait(object=ref(one), path="/status/fullyLabeledReplicas",
                                      equals={"$field": "/status/replicas"},
                                      timeout_seconds=self.task.timeout_seconds)  # fmt: skip

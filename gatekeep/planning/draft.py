@@ -15,12 +15,15 @@ from gatekeep.model.patches import (
     Op,
     delete_guard,
     field_patch,
+    is_label,
     label_patch,
     pointer,
     selector_patch,
+    tokens_of,
     undo_field_patch,
 )
 from gatekeep.model.plan import Action, Change, Match, Step
+from gatekeep.model.progress import Progress, Stage
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import Bound, EndpointsWait, ExistsWait, GateLabel, Wait
@@ -37,6 +40,7 @@ class Draft:
     snapshot: Snapshot
     steps: list[Step] = field(default_factory=list)
     phase: int = 1
+    stages: list[Stage] = field(default_factory=list)
     _labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _selectors: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     _workloads: dict[str, Workload] = field(default_factory=dict)
@@ -157,6 +161,18 @@ class Draft:
         self._forget({key})
         self._add("Patch", reason, policy, tuple(changes), match=match, requires=(new.name,))
 
+    def edit_pods(self, edits: Iterable[tuple[Pod, Sequence[FieldEdit]]], *, reason: str, policy: str) -> None:
+        """One step that edits labels and annotations of pods by name. Nothing is added when there is nothing to do."""
+        changes = []
+        for pod, wanted in edits:
+            patch, undo = field_patch(pod.uid, wanted), undo_field_patch(pod.uid, wanted)
+            changes.append(_change("Pod", pod.namespace, pod.name, pod.uid, patch, undo))
+            labels = {tokens_of(edit.path)[2]: (edit.old, edit.new) for edit in wanted if is_label(edit.path)}
+            self._labels[pod.uid] = _edited(self.labels(pod), labels)
+            self._forget(set(labels))
+        if changes:
+            self._add("Patch", reason, policy, tuple(changes))
+
     def create_helpers(self, bodies: Iterable[Mapping[str, Any]], *, reason: str, policy: str) -> None:
         """One step that creates headless helper Services, each bound so that only these are deleted again."""
         changes = []
@@ -234,6 +250,11 @@ class Draft:
     def await_(self, wait: Wait, *, reason: str, policy: str, requires: tuple[str, ...] = ()) -> None:
         """Waits for what the controllers of workloads, or admission, answer."""
         self._add("Wait", reason, policy, (), wait=wait, requires=requires)
+
+    def reach(self, progress: Progress) -> None:
+        """Once the steps so far are done, the run has come to ``progress``."""
+        if self.steps:
+            self.stages.append(Stage(through=self.steps[-1].number, progress=progress))
 
     def next_phase(self) -> None:
         """What follows stands behind the barriers so far."""

@@ -12,23 +12,26 @@ from gatekeep.model.policy import Gate
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.planning.isolating import isolation_findings
 from gatekeep.planning.later import held_pods, later_pods, spare_label, undo_hazards
-from gatekeep.planning.task import GateTask, base_of, gates_on, known_gates, standing_gates
+from gatekeep.planning.task import GateCourse, GateTask, base_of, gates_on, known_gates, standing_gates
+from gatekeep.strategies.question import Question
 from gatekeep.strategies.rotation import desired_rotation
 
 _NAMED = 6
 
 
-def findings(task: GateTask, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
+def findings(course: GateCourse, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
     """All findings for one gate, in the order in which they are to be read."""
-    found: list[Finding] = list(_missing(task, snapshot))
+    task = course.task
+    found: list[Finding] = list(_missing(course, snapshot))
+    found.extend(isolation_findings(course, snapshot))
     if task.target is not None and task.policy is not None:
         found.extend(later_pods(task, task.target, task.policy, snapshot))
         found.extend(held_pods(task, task.policy, snapshot))
         found.extend(undo_hazards(task, task.target, record, snapshot))
         found.extend(spare_label(task, task.target, snapshot))
-        if task.remark:
-            found.append(Finding(severity="info", rule="canary-share", object=task.reference, message=task.remark))
+        found.extend(_remarks(course))
         found.extend(_drift(task, task.target, record, snapshot))
     else:
         found.extend(_returning(task, snapshot))
@@ -47,9 +50,12 @@ _LOOKED_AT = {
 }
 
 
-def _missing(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
+def _missing(course: GateCourse, snapshot: Snapshot) -> Iterable[Finding]:
     """Kinds that could not be read, or that a dump does not hold, as far as this plan depends on them."""
-    wanted = dict(_LOOKED_AT)
+    task, wanted = course.task, dict(_LOOKED_AT)
+    if any(item.labels for item in course.releases):
+        adopters = ("replicasets", "daemonsets", "statefulsets")
+        wanted.update((plural, f"whether one of the {plural} would adopt a detached pod") for plural in adopters)
     owners = {controller_of(pod.metadata) for pod in snapshot.pods_in(task.name.namespace)}
     for kind in ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"):
         if any(owner is not None and owner.kind == kind for owner in owners):
@@ -65,6 +71,14 @@ def _missing(task: GateTask, snapshot: Snapshot) -> Iterable[Finding]:
             object=task.reference,
             message=f"no {plural} could be read: this plan does not know {wanted[plural]}",
         )
+
+
+def _remarks(course: GateCourse) -> Iterable[Finding]:
+    """What the strategy says of each rotation on the way, and how far the run comes with that."""
+    rotation = course.task.policy.spec.rotation if course.task.policy else None
+    rule = "canary-share" if rotation and rotation.canary else "both-colors-answer"
+    for remark in dict.fromkeys(leg.task.remark for leg in course.legs if leg.task.remark):
+        yield Finding(severity="info", rule=rule, object=course.task.reference, message=remark)
 
 
 def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
@@ -88,8 +102,16 @@ def recorded_members(record: Record, snapshot: Snapshot) -> frozenset[str]:
     services = _services(record, snapshot)
     bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in services]
     standing = standing_gates(services, _gates_of(record))
+    question = Question(
+        policy=record.policy,
+        bases=bases,
+        snapshot=snapshot,
+        standing=standing,
+        progress=record.progress,
+        isolated=frozenset(pod.uid for item in record.isolations for pod in item.pods),
+    )
     try:
-        return desired_rotation(record.policy, bases, snapshot, standing).members if bases else frozenset()
+        return desired_rotation(question).members if bases else frozenset()
     except RefusedError:
         return frozenset()
 

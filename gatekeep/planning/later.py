@@ -12,10 +12,11 @@ from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
 from gatekeep.model.selectors import is_reserved, keys_of
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.planning.adoption import REVISIONED
 from gatekeep.planning.preflight import is_helper
 from gatekeep.planning.task import GateTask
-from gatekeep.planning.templates import adoptable, is_born_in, to_change
+from gatekeep.planning.templates import to_change
 
 _NAMED = 6
 

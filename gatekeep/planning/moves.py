@@ -204,7 +204,7 @@ def _narrow(draft: Draft, task: GateTask, gate: Gate) -> None:
         return
     members = msgspec.structs.replace(task.match, namespace="", gate=None)
     match = None
-    if task.strips and not task.holds_new:
+    if task.strips and not task.holds_new and any(pod.uid not in task.match.except_uids for pod in leaving):
         match = _carriers(draft, task, gate, [members], _picked(draft, task))
     _strip(draft, task, gate, leaving, "take the label off the pods that leave", match)
     draft.next_phase()

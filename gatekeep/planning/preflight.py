@@ -88,8 +88,13 @@ def _refuse_governing(service: Service, snapshot: Snapshot) -> None:
             )
 
 
-def check_gate(services: tuple[Service, ...], target: Gate, known: tuple[Gate, ...], snapshot: Snapshot) -> None:
-    """Refuses a gate key that something else lives by, and a Service that would be left with the gate alone."""
+def check_gate(
+    services: tuple[Service, ...], target: Gate, known: tuple[Gate, ...], snapshot: Snapshot, preview: str = ""
+) -> None:
+    """Refuses a gate key that something else lives by, and a Service that would be left with the gate alone.
+
+    ``preview`` is the one other Service that may select by the key.
+    """
     for service in services:
         _refuse_key_in_use(service, target, known)
         if not base_of(service.spec.selector or {}, known):
@@ -106,7 +111,7 @@ def check_gate(services: tuple[Service, ...], target: Gate, known: tuple[Gate, .
             hint="choose a key of your own, such as gatekeep.dev/NAME (the default)",
         )
     _refuse_controller_key(target, namespace, snapshot)
-    _refuse_foreign_service(services, target, namespace, snapshot)
+    _refuse_foreign_service({preview, *(service.name for service in services)}, target, namespace, snapshot)
 
 
 def _refuse_key_in_use(service: Service, target: Gate, known: tuple[Gate, ...]) -> None:
@@ -133,8 +138,7 @@ def _refuse_controller_key(target: Gate, namespace: str, snapshot: Snapshot) -> 
             )
 
 
-def _refuse_foreign_service(services: tuple[Service, ...], target: Gate, namespace: str, snapshot: Snapshot) -> None:
-    ours = {service.name for service in services}
+def _refuse_foreign_service(ours: set[str], target: Gate, namespace: str, snapshot: Snapshot) -> None:
     recorded = {name for record in records_in(snapshot).values() for name in services_of(record)}
     for service in snapshot.services_in(namespace):
         if service.name in ours or is_helper(service):

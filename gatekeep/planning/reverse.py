@@ -1,28 +1,29 @@
-"""The task of going back: from where a plan ends to the rotation it found."""
+"""The courses of going back: from where a plan ends to the rotation it found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gatekeep.model.objects import controller_of
+from gatekeep.model.objects import Pod, controller_of
 from gatekeep.model.plan import Adopted, GateTarget, Match
-from gatekeep.model.policy import Floor, Gate
+from gatekeep.model.policy import PREVIEW_VALUE, Floor, Gate
 from gatekeep.model.record import GateName
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.admitting import new_admissions, object_name
 from gatekeep.planning.preflight import find_services
-from gatekeep.planning.task import GateTask, temporary_gate
+from gatekeep.planning.task import GateCourse, GateTask, Leg, temporary_gate
 
 _TIMEOUT_SECONDS = 300
 
 
-def reverse_tasks(
+def reverse_courses(
     gate: GateTarget, begin: Snapshot, end: Snapshot, floors: Mapping[tuple[str, str], int]
-) -> tuple[GateTask, ...]:
+) -> tuple[GateCourse, ...]:
     """Back from ``end`` to the gate and the labels of ``begin``.
 
-    Services that had no gate lose theirs first, while the labels that the others still need stay; these go last.
-    ``floors`` are those of the plan, but never above what the Service had: a plan that healed it has a way back too.
+    Services that had no gate lose theirs first, while the labels that the others still need stay; these go last, and
+    with them the preview Service. ``floors`` are those of the plan, but never above what the Service had: a plan that
+    healed it has a way back too.
     """
     former = {name: _former_gate(gate, name, begin, end) for name in gate.services}
     open_before = tuple(name for name in gate.services if former[name] is None)
@@ -35,7 +36,42 @@ def reverse_tasks(
         tasks.append(_task(gate, item, names, begin, end, floors))
     if open_before and gates:
         tasks.append(_task(gate, None, open_before, begin, end, floors))
-    return tuple(tasks)
+    previews = (_preview_task(gate, begin, end),) if gate.preview else ()
+    last = len(tasks) - 1
+    return tuple(
+        GateCourse(legs=(Leg(task),), previews=previews if number == last else ()) for number, task in enumerate(tasks)
+    )
+
+
+def released(gate: GateTarget, begin: Snapshot, end: Snapshot) -> list[Pod]:
+    """The pods that the plan lets their controllers replace."""
+    later = {pod.uid: pod.labels for pod in end.pods_in(gate.namespace)}
+    labels = {pod.uid: pod.labels for item in gate.isolations for pod in item.pods if pod.labels}
+    return [
+        pod
+        for pod in begin.pods_in(gate.namespace)
+        if any(key in pod.labels and key not in later.get(pod.uid, {}) for key in labels.get(pod.uid, {}))
+    ]
+
+
+def _preview_task(gate: GateTarget, begin: Snapshot, end: Snapshot) -> GateTask:
+    """The preview Service as it was: with its key or without it."""
+    label = Gate(key=gate.key, value=PREVIEW_VALUE)
+    service = begin.service(gate.namespace, gate.preview)
+    stood = service is not None and (service.spec.selector or {}).get(label.key) == label.value
+    held = [pod.uid for pod in begin.pods_in(gate.namespace) if pod.labels.get(label.key) == label.value]
+    return GateTask(
+        name=GateName(gate.namespace, gate.name),
+        services=find_services([gate.preview], GateName(gate.namespace, gate.name), end),
+        target=label if stood else None,
+        known=(label, temporary_gate(gate.name)),
+        members=frozenset(held),
+        match=Match(namespace=gate.namespace, any_of=()),
+        kept=frozenset(held),
+        floor=Floor(min_ready=0),
+        timeout_seconds=_TIMEOUT_SECONDS,
+        policy=None,
+    )
 
 
 def _task(
@@ -46,7 +82,11 @@ def _task(
     planned = Gate(key=gate.key, value=gate.value)
     known = {(item.key, item.value): item for item in (former, planned, temporary_gate(gate.name)) if item}
     pods = begin.pods_in(gate.namespace)
-    held = frozenset(pod.uid for pod in pods if former and pod.labels.get(former.key) == former.value)
+    apart = {pod.uid for pod in released(gate, begin, end)}
+    held = frozenset(
+        pod.uid for pod in pods
+        if former and pod.labels.get(former.key) == former.value and pod.uid not in apart
+    )  # fmt: skip
     return GateTask(
         name=name,
         services=find_services(names, name, end),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from gatekeep.model.objects import Service
+from gatekeep.model.objects import Pod, Service
 from gatekeep.model.plan import Adopted, Hold, Match
-from gatekeep.model.policy import Floor, Gate, TrafficGate
-from gatekeep.model.record import GateName, Record
+from gatekeep.model.policy import Floor, Gate, Isolation, TrafficGate
+from gatekeep.model.progress import Progress
+from gatekeep.model.record import Beginning, GateName, Record
+from gatekeep.model.waits import CheckWait
+from gatekeep.strategies.isolation import Apart
 
 TEMPORARY_VALUE = "open"
 
@@ -60,6 +63,81 @@ class GateTask:
     def reference(self) -> str:
         """How steps name the policy they come from."""
         return f"TrafficGate {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked for one gate: the policy, and what moves its run.
+
+    ``isolations`` are the policies that pull pods out; with ``complete`` they are all there are. ``move`` is what
+    ``promote``, ``abort`` or ``undo`` do to the run; ``reason`` says why it is aborted. ``back_to`` is where an undo
+    leads to.
+    """
+
+    policy: TrafficGate
+    isolations: tuple[Isolation, ...] = ()
+    complete: bool = False
+    move: Literal["", "promote", "abort", "undo"] = ""
+    reason: str = ""
+    back_to: Beginning | None = None
+
+
+class Leg(NamedTuple):
+    """A rotation to bring about, how many steps of the run are done then, and the checks after it, each with that."""
+
+    task: GateTask
+    step: int = 0
+    checks: tuple[tuple[CheckWait, int], ...] = ()
+
+
+class Release(NamedTuple):
+    """A pod to be marked as isolated; ``labels`` are taken off it with that, so that its controller lets it go."""
+
+    pod: Pod
+    mark: str
+    labels: Mapping[str, str]
+
+
+class Comeback(NamedTuple):
+    """A pod to be given back ``labels``, that of the gate included where it has to join with them.
+
+    ``surplus`` is the pod that its controller will delete then; with ``leaves`` the plan takes it out of rotation
+    before, and marks it as the one to go.
+    """
+
+    pod: Pod
+    labels: Mapping[str, str]
+    surplus: Pod | None
+    leaves: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateCourse:
+    """One gate from where it is to where its policy goes next.
+
+    ``legs`` come one after the other; ``progress`` is how far the run has come then. After the old colour has left,
+    it is let alone for ``drain`` seconds; then ``previews`` follow. ``releases`` and ``comebacks`` come last.
+    ``picked`` are members that were picked by number until now, by uid.
+    """
+
+    legs: tuple[Leg, ...]
+    progress: Progress | None = None
+    drain: int = 0
+    previews: tuple[GateTask, ...] = ()
+    apart: Apart = field(default_factory=Apart)
+    releases: tuple[Release, ...] = ()
+    comebacks: tuple[Comeback, ...] = ()
+    picked: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> GateTask:
+        """The last leg: where the course leads to."""
+        return self.legs[-1].task
+
+    @property
+    def name(self) -> GateName:
+        """The gate."""
+        return self.task.name
 
 
 def temporary_gate(name: str) -> Gate:

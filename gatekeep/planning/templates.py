@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.matching import in_match
 from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Adopted, Hold, Match
 from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.model.workloads import born_labels
+from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.planning.adoption import ON_DELETE, REVISION_HASH, REVISIONED, is_held
 
 Templates = Mapping[tuple[str, str], str | None]
@@ -49,21 +48,6 @@ def former_templates(record: Record) -> Templates:
     """On retiring: what gatekeep put into templates goes, what it took out comes back, and the rest stays."""
     put_on: dict[tuple[str, str], str | None] = {(item.uid, item.key): None for item in _recorded(record)}
     return put_on | {(item.uid, item.key): item.value for item in taken_labels(record)}
-
-
-def adoptable(namespace: str, snapshot: Snapshot) -> Iterable[Workload]:
-    """The workloads whose templates decide what later pods carry: not the ReplicaSets of a Deployment."""
-    for item in snapshot.workloads_in(namespace):
-        if item.kind == "Deployment" and "replicasets" in snapshot.missing:
-            continue  # it cannot be said which ReplicaSets it has; a finding says so
-        if item.kind != "ReplicaSet" or controller_of(item.metadata) is None:
-            yield item
-
-
-def is_born_in(match: Match, item: Workload, snapshot: Snapshot) -> bool:
-    """A pod that is born from this template belongs to ``match``."""
-    sets = snapshot.replica_sets_of(item.uid)
-    return in_match(match, born_labels(item), frozenset([item.uid, *(one.uid for one in sets)]))
 
 
 def given_by_others(gate: Gate, adopted: Iterable[Adopted], namespace: str, snapshot: Snapshot) -> tuple[str, ...]:

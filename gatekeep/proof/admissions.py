@@ -17,7 +17,7 @@ from gatekeep.model.record import managed_labels
 from gatekeep.model.selectors import matches
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import AdmissionWait, DurationWait
-from gatekeep.proof.targets import reference
+from gatekeep.proof.gates import reference
 
 KINDS = (POLICY, BINDING)
 OTHER_SERVERS_SECONDS = 2

@@ -12,6 +12,7 @@ from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
 from gatekeep.proof.bindings import name_in
 from gatekeep.proof.labels import Labels, ServiceKey, label_of, with_selector
+from gatekeep.proof.notes import without_notes
 from gatekeep.proof.templates import KINDS, with_value
 
 _UID = "/metadata/uid"
@@ -70,7 +71,7 @@ def _assume_selector(
 def _assume_labels(change: Change, pods: dict[str, Pod], settled: set[tuple[object, ...]]) -> None:
     uid = change.uid or ""
     pod, edits = pods[uid], {}
-    for op in change.patch:
+    for op in without_notes(change.patch):
         if op.op != "test" or op.path == _UID or (uid, op.path) in settled:
             continue
         settled.add((uid, op.path))

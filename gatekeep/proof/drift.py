@@ -12,26 +12,29 @@ from typing import Any
 
 from gatekeep.model import patches
 from gatekeep.model.objects import Pod
-from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
+from gatekeep.model.plan import Change, GateTarget, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
-from gatekeep.proof import admissions, drift_workloads
+from gatekeep.proof import admissions, drift_workloads, gates, notes
 from gatekeep.proof.bindings import name_in
+from gatekeep.proof.isolations import Isolations, edits_of, isolations_of
+from gatekeep.proof.runs import is_recorded
 
 _SHOWN = 10
 
 
 def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
     """One sentence for each thing that changed; empty when the plan is fresh. The first step to rely on it counts."""
-    found = [*_expired(plan, now), *_other_cluster(plan, snapshot)]
+    found = [*_expired(plan, now), *_other_cluster(plan, snapshot), *_overtaken(plan, snapshot)]
+    apart = isolations_of(plan, snapshot)
     pods = {pod.metadata.uid: pod for pod in snapshot.pods}
     seen: set[tuple[str, str]] = set()
     for step in plan.steps:
         found.extend(_awaited(step, snapshot, seen))
         found.extend(drift_workloads.stale(step, snapshot, seen))
         for change in step.changes:
-            found.extend(_changed(step, change, pods, snapshot, seen))
+            found.extend(_changed(step, change, pods, apart, seen))
     if len(found) > _SHOWN:
         return (*found[:_SHOWN], f"and {len(found) - _SHOWN} more")
     return tuple(found)
@@ -55,12 +58,17 @@ def fulfilled(plan: Plan, snapshot: Snapshot) -> bool:
     if any(service.metadata.uid in deleted for service in snapshot.services):
         return False
     labels: dict[tuple[str, str], str | None] = {}
+    noted: dict[tuple[str, str], str | None] = {}
     for step in plan.steps:
         for change in step.changes:
             if change.kind == "Pod" and change.uid is not None:
                 labels.update(((change.uid, key), value) for key, value in _written(change))
+                if note := notes.note_of(change.patch):
+                    noted[change.uid, note.key] = note.new or None
     pods = {pod.uid: pod for pod in snapshot.pods}
     if any(uid in pods and pods[uid].labels.get(key) != value for (uid, key), value in labels.items()):
+        return False
+    if any(uid in pods and notes.live_note(pods[uid], key) != value for (uid, key), value in noted.items()):
         return False
     if not drift_workloads.fulfilled(plan, snapshot) or admissions.differ(plan, snapshot):
         return False
@@ -128,15 +136,16 @@ def _other_cluster(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
 
 
 def _changed(
-    step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot, seen: set[tuple[str, str]]
+    step: Step, change: Change, pods: Mapping[str, Pod], apart: Isolations, seen: set[tuple[str, str]]
 ) -> Iterable[str]:
     where = f"{change.kind} {change.namespace}/{change.name}"
     if change.kind == "Pod":
         pod = pods.get(change.uid or "")
         if pod is not None:
             yield from _labels_changed(where, change, pod, seen)
-        elif step.picks:
-            yield f"{where} was picked to join, and is gone"
+            yield from _note_changed(where, change, pod, seen)
+        else:
+            yield from _missed(where, step, change, apart)
         return
     if change.kind != "Service":
         return
@@ -145,13 +154,50 @@ def _changed(
         seen.add(key)
         return
     seen.add(key)
-    service = snapshot.service(*key)
+    service = apart.snapshot.service(*key)
     if service is None:
         yield f"{where} is gone"
     elif service.metadata.uid != change.uid:
         yield f"{where} was deleted and created again (uid {service.metadata.uid}, planned {change.uid})"
     else:
         yield from _selector_changed(where, change, dict(service.spec.selector or {}))
+
+
+def _missed(where: str, step: Step, change: Change, apart: Isolations) -> Iterable[str]:
+    """A pod that is gone is missed where it was chosen: nobody else may take its place."""
+    if apart.released(step, change):
+        yield f"{where} was to be released from its controller, and is gone"
+    elif step.picks and apart.ending(step, change) is None and _joins(apart.gates.get(step.policy), change):
+        yield f"{where} was picked to join, and is gone"
+
+
+def _joins(gate: GateTarget | None, change: Change) -> bool:
+    own = set(gates.labels_of(gate)) if gate is not None else set()
+    return any(old is None and (gate is None or (key, new) in own) for key, (old, new) in edits_of(change).items())
+
+
+def _overtaken(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
+    """The run has come further than the plan leads. One that was aborted may begin anew, and an undo leads back."""
+    for gate in plan.gates:
+        record = gates.recorded(gate, snapshot)
+        now, then = record.progress if record is not None else None, gate.progress
+        if now is None or then is None or now.run != then.run or now.phase == "Aborted" or is_recorded(then, record):
+            continue
+        if now.step > then.step:
+            name = gates.reference(gate)
+            yield f"{name}: its run has done {now.step} steps by now, and the plan leads to step {then.step}"
+
+
+def _note_changed(where: str, change: Change, pod: Pod, seen: set[tuple[str, str]]) -> Iterable[str]:
+    note = notes.note_of(change.patch)
+    if note is None or (pod.metadata.uid, note.key) in seen:
+        return
+    seen.add((pod.metadata.uid, note.key))
+    live = notes.live_note(pod, note.key)
+    if live != (note.old or None):
+        yield f"{where}: the annotation {note.key} changed since the plan was made"
+    elif notes.makes_the_map(change.patch) and pod.metadata.annotations is not None:
+        yield f"{where} had no annotation when the plan was made, and has one now"
 
 
 def _labels_changed(where: str, change: Change, pod: Pod, seen: set[tuple[str, str]]) -> Iterable[str]:

@@ -8,37 +8,19 @@ falls by as many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gatekeep.model.endpoints import SLICE_CAPACITY
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.waits import EndpointsWait, ExistsWait, ServiceWait
-from gatekeep.proof.simulate import Barrier, Labels, PodWrites, ServiceKey, ServiceWrites, Timeline, service_of
+from gatekeep.proof.classes import PodClass, Ready, Versions, classify
+from gatekeep.proof.previews import is_exempt
+from gatekeep.proof.simulate import Barrier, PodWrites, ServiceKey, ServiceWrites, Timeline, service_of
 from gatekeep.proof.streams import MOST_MIXED_PARTS, Atom, Seen, View, least, reachable, refuse_many
-
-Versions = Mapping[ServiceKey, Mapping[int, Service | None]]
-"""The Services in play after each step that writes them; step 0 is the start, None means it does not exist."""
-
-
-Ready = Mapping[ServiceKey, frozenset[str]]
-"""The uids of the pods that count as ready behind each Service in play, whatever its selector."""
-
-Trail = tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
-
-
-@dataclass(frozen=True)
-class PodClass:
-    """Pods that no selector in play and no step tells apart.
-
-    ``versions`` are the relevant labels before and after each step that writes them; ``ready`` says for which Services
-    in play its pods count as ready.
-    """
-
-    versions: Trail
-    ready: frozenset[ServiceKey]
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +48,14 @@ class Verdict:
     classes: Mapping[int, PodClass] = field(default_factory=dict)
 
 
+class Stage(NamedTuple):
+    """From one rotation to the next, up to a step: how many must stay ready meanwhile, and who may be reached."""
+
+    through: float
+    required: int
+    allowed: frozenset[int]
+
+
 @dataclass
 class Exploration:
     """The state of one exploration: what is written, what is proved, what the slices may show."""
@@ -73,9 +63,9 @@ class Exploration:
     service: ServiceKey
     classes: Sequence[PodClass]
     versions: Versions
-    required: int
     many_slices: bool
-    allowed: frozenset[int]
+    preview: frozenset[str] = frozenset()
+    stages: Sequence[Stage] = ()
     pod_steps: list[Seen] = field(default_factory=list)
     service_steps: list[Seen] = field(default_factory=list)
     proved: tuple[View, ...] = (View(frozenset(), frozenset()),)
@@ -102,6 +92,11 @@ class Exploration:
             )
         return self._cache[key]
 
+    def required_in(self, view: View) -> int:
+        """The least number of ready endpoints; a preview needs none as long as it is seen to be one."""
+        exempt = bool(self.preview) and is_exempt(self.selector(self.service, view), self.preview)
+        return 0 if exempt else self.stages[0].required
+
     def count(self, service: ServiceKey, classes: Iterable[int]) -> int:
         """Ready endpoints among ``classes``."""
         return sum(len(self.classes[number].names) for number in classes if service in self.classes[number].ready)
@@ -118,19 +113,27 @@ def explore(
     slices: int,
     newborn: Sequence[Pod] = (),
     node: str = "",
+    preview: frozenset[str] = frozenset(),
+    stages: Sequence[int] = (),
 ) -> Verdict:
     """Explores ``service`` while ``timeline`` runs over ``pods``.
 
-    ``required`` is the least number of ready endpoints allowed, ``slices`` how many EndpointSlices the Service has now.
-    ``newborn`` are pods the adversary may let be born: they must not be reachable where neither rotation reaches them.
+    ``required`` ready endpoints must stay, and but for a node the smaller of before and after. ``slices`` is how many
+    EndpointSlices the Service has now. ``newborn`` are pods the adversary may let be born: they must not be reachable
+    where no rotation reaches them. A Service that asks for the value ``preview`` of one of the keys in ``preview`` may
+    be empty as long as it does. With ``stages``, steps that each end at a rotation of its own, before and after are
+    those of the stage.
     """
     key = (service.namespace, service.name)
     classes = classify(pods, newborn, timeline, versions, ready)
-    run = Exploration(key, classes, versions, required, slices > 1, frozenset())
-    run.allowed = _allowed(run, timeline)
-    run.many_slices = slices > 1 or _spans_slices(run, timeline)
+    run = Exploration(key, classes, versions, slices > 1, preview)
+    edges = [_written(run, timeline, through) for through in (0, *sorted(set(stages)), math.inf)]
+    run.stages = _stages(run, edges, (*sorted(set(stages)), math.inf), required, rotates=not node)
+    run.many_slices = slices > 1 or any(_spans_slices(run, view) for view in edges)
     awaited = _last_waits(timeline, versions)
     for moment in timeline.moments:
+        if not _enter(run, moment.step, node):
+            break
         match moment:
             case PodWrites():
                 run.pod_steps.append(_pod_atoms(classes, moment.step))
@@ -151,51 +154,21 @@ def explore(
     return run.verdict
 
 
+def _enter(run: Exploration, step: int, node: str) -> bool:
+    """Ends the stages before ``step``, each with a look at what it wrote; False when that broke an invariant."""
+    while step > run.stages[0].through:
+        _look(run, node)
+        if run.verdict.violation is not None:
+            return False
+        run.stages = run.stages[1:]
+    return True
+
+
 def _last_waits(timeline: Timeline, versions: Versions) -> dict[ServiceKey, int]:
     """The last step that waits for each Service in play; what becomes of a helper after that changes nothing."""
     waits = [moment for moment in timeline.moments if isinstance(moment, Barrier)]
     named = [(service_of(moment.wait), moment.step) for moment in waits]
     return {name: step for name, step in named if name is not None and name in versions}
-
-
-def classify(
-    pods: Sequence[Pod], newborn: Sequence[Pod], timeline: Timeline, versions: Versions, ready: Ready
-) -> tuple[PodClass, ...]:
-    """The pods that some version of a Service in play can match, grouped by behaviour."""
-    selectors = [item.spec.selector or {} for steps in versions.values() for item in steps.values() if item]
-    keys = sorted({key for selector in selectors for key in selector})
-    writes = [(moment.step, moment.labels) for moment in timeline.moments if isinstance(moment, PodWrites)]
-    asked = _by_answer(ready)
-    groups: dict[tuple[Trail, frozenset[ServiceKey]], list[str]] = {}
-    trails: dict[tuple[tuple[int, int], ...], Trail] = {}
-    for pod in pods:
-        uid = pod.metadata.uid
-        course = [(0, pod.metadata.labels), *[(step, labels[uid]) for step, labels in writes if uid in labels]]
-        same = tuple([(step, id(labels)) for step, labels in course])  # most pods share their labels objects
-        if same not in trails:
-            trails[same] = tuple([(step, _relevant(labels, keys)) for step, labels in course])
-        answers = frozenset([name for uids, names in asked for name in names if uid in uids])
-        groups.setdefault((trails[same], answers), []).append(pod.metadata.name)
-    for pod in newborn:
-        groups.setdefault((((0, _relevant(pod.labels, keys)),), frozenset()), []).append(pod.name)
-    found = [PodClass(trail, answers, tuple(names)) for (trail, answers), names in groups.items()]
-    return tuple(item for item in found if _ever_matched(item, selectors))
-
-
-def _by_answer(ready: Ready) -> list[tuple[frozenset[str], list[ServiceKey]]]:
-    """Services that count the very same pods as ready, asked about once."""
-    grouped: dict[int, tuple[frozenset[str], list[ServiceKey]]] = {}
-    for name, uids in ready.items():
-        grouped.setdefault(id(uids), (uids, []))[1].append(name)
-    return list(grouped.values())
-
-
-def _relevant(labels: Labels, keys: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple([(key, labels[key]) for key in keys if key in labels])
-
-
-def _ever_matched(item: PodClass, selectors: Sequence[Mapping[str, str]]) -> bool:
-    return any(matches_map(selector, dict(labels)) for selector in selectors for _, labels in item.versions)
 
 
 def _labels(item: PodClass, number: int, view: View) -> tuple[tuple[str, str], ...]:
@@ -212,29 +185,35 @@ def _pod_atoms(classes: Sequence[PodClass], step: int) -> Seen:
     )
 
 
-def _edge(run: Exploration, timeline: Timeline) -> tuple[View, View]:
-    """The views before the plan and after it."""
+def _written(run: Exploration, timeline: Timeline, through: float) -> View:
+    """The view of a controller that has read every step up to that one."""
     pods: Seen = frozenset()
     services: Seen = frozenset()
     for moment in timeline.moments:
+        if moment.step > through:
+            break
         if isinstance(moment, PodWrites):
             pods |= _pod_atoms(run.classes, moment.step)
         if isinstance(moment, ServiceWrites):
             services |= frozenset((moment.step, key) for key in moment.services if key in run.versions)
-    return View(frozenset(), frozenset()), View(pods, services)
+    return View(pods, services)
 
 
-def _allowed(run: Exploration, timeline: Timeline) -> frozenset[int]:
-    """before ∪ after."""
-    first, last = _edge(run, timeline)
-    return run.members(run.service, first) | run.members(run.service, last)
+def _stages(
+    run: Exploration, edges: Sequence[View], throughs: Sequence[float], required: int, *, rotates: bool
+) -> Sequence[Stage]:
+    """Between two rotations the smaller must stay; a controller that is late may still show an earlier one."""
+    sets = [run.members(run.service, view) for view in edges]
+    counts = [run.count(run.service, members) for members in sets]
+    found = []
+    for number, through in enumerate(throughs):
+        least = max(required, min(counts[number : number + 2])) if rotates else required
+        found.append(Stage(through, least, frozenset().union(*sets[: number + 2])))
+    return found
 
 
-def _spans_slices(run: Exploration, timeline: Timeline) -> bool:
-    return any(
-        sum(len(run.classes[number].names) for number in run.members(run.service, view)) > SLICE_CAPACITY
-        for view in _edge(run, timeline)
-    )
+def _spans_slices(run: Exploration, view: View) -> bool:
+    return sum(len(run.classes[number].names) for number in run.members(run.service, view)) > SLICE_CAPACITY
 
 
 def _look(run: Exploration, node: str) -> None:
@@ -266,15 +245,15 @@ def _check_mixtures(run: Exploration, old: View, views: Sequence[View], node: st
 def _check(run: Exploration, members: frozenset[int], old: View, view: View, node: str) -> None:
     ready = run.count(run.service, members)
     run.verdict.least = ready if run.verdict.least is None else min(run.verdict.least, ready)
-    strangers = members - run.allowed
-    if run.verdict.violation is not None or (ready >= run.required and not strangers):
+    strangers, required = members - run.stages[0].allowed, run.required_in(view)
+    if run.verdict.violation is not None or (ready >= required and not strangers):
         return
     written = [atom for step in (*run.pod_steps, *run.service_steps) for atom in step]
     seen = view.pods | view.services
     run.verdict.violation = Violation(
         service=run.service,
         ready=ready,
-        required=run.required,
+        required=required,
         seen=tuple(atom for atom in written if atom in seen),
         unseen=tuple(atom for atom in written if atom not in seen),
         stranger=run.classes[min(strangers)].names[0] if strangers else "",

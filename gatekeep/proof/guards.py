@@ -14,15 +14,19 @@ from gatekeep.model.plan import Change, Plan, Step
 from gatekeep.model.selectors import is_reserved, key_problems, keys_of, value_problems
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import Bound
-from gatekeep.proof import admissions, relabel
+from gatekeep.proof import admissions, notes, relabel
 from gatekeep.proof.bindings import bindings_of, omission_problem
 from gatekeep.proof.helpers import Helpers
+from gatekeep.proof.isolations import Isolations, isolations_of
+from gatekeep.proof.notes import without_notes
 from gatekeep.proof.simulate import with_selector
 from gatekeep.proof.templates import KINDS, is_set_step
 from gatekeep.proof.workload_guards import WorkloadGuards, recorded_holds
 
 _ELSE = "somebody-else"
 _UID = "/metadata/uid"
+Checked = dict[tuple[str, str], str | None]
+"""Why a label key of a namespace may not be written; None when it may."""
 
 
 def problems(plan: Plan, snapshot: Snapshot) -> str | None:
@@ -30,7 +34,8 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
     take back; None when there is none."""
     services = dict(snapshot.service_index)
     pods = {pod.uid: pod for pod in snapshot.pods}
-    checked: set[tuple[str, str]] = set()
+    checked: Checked = {}
+    apart = isolations_of(plan, snapshot)
     helpers = Helpers(plan, snapshot)
     waits, bindings = relabel.revision_waits(plan), bindings_of(plan)
     workloads = WorkloadGuards(
@@ -49,7 +54,7 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
         for change in step.changes:
             if change.kind in KINDS and (problem := workloads.change_problem(step, change)):
                 return f"step {step.number}: {problem}"
-            if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, snapshot, checked)):
+            if change.kind == "Pod" and (problem := _pod_problem(step, change, pods, apart, checked)):
                 return f"step {step.number}: {problem}"
             if change.kind == "Service" and (problem := _service_problem(step, change, services, helpers)):
                 return f"step {step.number}: {problem}"
@@ -60,7 +65,7 @@ def problems(plan: Plan, snapshot: Snapshot) -> str | None:
 
 
 def _pod_problem(
-    step: Step, change: Change, pods: Mapping[str, Pod], snapshot: Snapshot, checked: set[tuple[str, str]]
+    step: Step, change: Change, pods: Mapping[str, Pod], apart: Isolations, checked: Checked
 ) -> str | None:
     where = f"Pod {change.namespace}/{change.name}"
     if step.action != "Patch":
@@ -74,19 +79,22 @@ def _pod_problem(
     if rest is None or undo is None:
         word = "patch" if rest is None else "undo"
         return f"the {word} of {where} does not begin with a test of its uid: it would label another pod of that name"
+    labels, back = without_notes(rest), without_notes(undo)
+    problem = None
+    if labels is not rest or back is not undo:
+        problem = notes.problem_of(rest, undo) or apart.note_problem(step, change, pod)
     try:
-        problem = _label_problem(rest, undo)
+        problem = problem or _label_problem(labels, back)
     except TypeError:  # a list or a map cannot be hashed
         problem = "holds a value that is no label value"
-    if problem:
-        return f"the patch of {where} {problem}"
-    for key in _keys(rest):
-        if problem := _key_problem(change.namespace, key, snapshot, checked):
-            return f"the patch of {where} touches the label {key}, {problem}"
-    return None
+    if problem is None:
+        found = [(key, _key_problem(change.namespace, key, apart.snapshot, checked)) for key in _keys(labels)]
+        owned = {key: said for key, said in found if said is not None}
+        problem = apart.key_problem(step, change, pod, owned) if owned else None
+    return f"the patch of {where} {problem}" if problem else None
 
 
-def _match_problem(step: Step, snapshot: Snapshot, checked: set[tuple[str, str]]) -> str | None:
+def _match_problem(step: Step, snapshot: Snapshot, checked: Checked) -> str | None:
     """Whom a match labels is written as carefully as who is named, and with the same label."""
     match = step.match
     if match is None or is_set_step(step):
@@ -97,7 +105,7 @@ def _match_problem(step: Step, snapshot: Snapshot, checked: set[tuple[str, str]]
     if isinstance(value, Bound) or match.gate.old is not None or step.requires:
         return f"{match.gate.key} is no label whose value a run finds out"
     writes = ("add", "replace", "remove") if value is None else ("add", "replace")
-    edits = [op for item in step.changes for op in item.patch[1:] if op.op in writes]
+    edits = [op for item in step.changes for op in without_notes(item.patch[1:]) if op.op in writes]
     written = {(_keys((op,))[0], None if op.op == "remove" else op.value) for op in edits}
     if written - {(match.gate.key, value)}:
         return f"the match puts on {match.gate.key}={value}, the patches another label"
@@ -108,11 +116,14 @@ def _match_problem(step: Step, snapshot: Snapshot, checked: set[tuple[str, str]]
     return None
 
 
-def _key_problem(namespace: str, key: str, snapshot: Snapshot, checked: set[tuple[str, str]]) -> str | None:
+def _key_problem(namespace: str, key: str, snapshot: Snapshot, checked: Checked) -> str | None:
     """Why no plan may write the label ``key``; each key is looked at once."""
-    if (namespace, key) in checked:
-        return None
-    checked.add((namespace, key))
+    if (namespace, key) not in checked:
+        checked[namespace, key] = _owner_of_key(namespace, key, snapshot)
+    return checked[namespace, key]
+
+
+def _owner_of_key(namespace: str, key: str, snapshot: Snapshot) -> str | None:
     if is_reserved(key):
         return "by which Kubernetes' own controllers live"
     for workload in snapshot.workloads_in(namespace):

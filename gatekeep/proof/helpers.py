@@ -12,7 +12,7 @@ from gatekeep.model.objects import Service
 from gatekeep.model.plan import Change, Plan, Step, canonical
 from gatekeep.model.record import GATE_LABEL, MANAGED_BY, managed_labels
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.proof.targets import reference
+from gatekeep.proof.gates import reference
 
 _UID = "/metadata/uid"
 _Key = tuple[str, str]
@@ -95,7 +95,7 @@ class Helpers:
         if not self.plan.gates:
             return self.snapshot.services_in(change.namespace)
         names = [(gate.namespace, name) for gate in self.plan.gates if reference(gate) == step.policy
-                 for name in gate.services]  # fmt: skip
+                 for name in (*gate.services, gate.preview)]  # fmt: skip
         return [item for key in names if key[0] == change.namespace and (item := self.snapshot.service(*key))]
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Workload, controller_of
 from gatekeep.model.plan import Adopted, Change, GateTarget, Plan
-from gatekeep.model.record import GateName, record_of
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.proof.gates import recorded, reference
 from gatekeep.proof.simulate import Timeline
-from gatekeep.proof.targets import reference
 from gatekeep.proof.templates import ON_DELETE, PAUSED, STRATEGY, labels_of, same_strategy
 
 
@@ -94,10 +92,7 @@ def _kept(gate: GateTarget, snapshot: Snapshot, ends: Mapping[str, Workload]) ->
 
 def recorded_adoptions(gate: GateTarget, snapshot: Snapshot) -> tuple[Adopted, ...]:
     """What the record knows of the templates of a gate; nothing where it cannot be read."""
-    try:
-        record = record_of(snapshot, GateName(gate.namespace, gate.name))
-    except RefusedError:
-        return ()
+    record = recorded(gate, snapshot)
     return record.adopted if record is not None else ()
 
 

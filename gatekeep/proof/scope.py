@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from gatekeep.model.endpoints import MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_gateable
-from gatekeep.model.objects import ObjectMeta, Pod, Service
-from gatekeep.model.selectors import matches_map
+from gatekeep.model.objects import Pod, PodMeta, Service
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
-from gatekeep.proof.explore import Versions
+from gatekeep.proof.classes import Versions
 from gatekeep.proof.helpers import are_helper_labels
 from gatekeep.proof.simulate import (
     Barrier,
@@ -42,19 +41,6 @@ def touched(snapshot: Snapshot, timeline: Timeline) -> Iterable[Service]:
         helper = are_helper_labels(service.metadata.labels)  # serves nobody, whichever gate it is of
         if is_gateable(service) and not helper and (key in patched or selectors & edited):
             yield service
-
-
-def edges(
-    service: Service, versions: Versions, pods: Sequence[Pod], timeline: Timeline, ready: frozenset[str]
-) -> tuple[tuple[Pod, ...], tuple[Pod, ...]]:
-    """The ready pods behind the Service before the plan and after it."""
-    steps = versions[service.namespace, service.name]
-    final = steps[max(steps)] or service
-    alive = [pod for pod in pods if pod.uid in ready]
-    return (
-        tuple(pod for pod in alive if matches_map(service.spec.selector, pod.labels)),
-        tuple(pod for pod in alive if matches_map(final.spec.selector, timeline.labels[pod.uid])),
-    )
 
 
 def in_play(service: Service, snapshot: Snapshot, timeline: Timeline) -> Versions:
@@ -108,4 +94,4 @@ def newborn(snapshot: Snapshot, namespace: str, timeline: Timeline) -> Iterable[
         for labels in (labels_of(workload), *edited.get(workload.uid, ())):
             if labels and labels not in found:
                 found.append(labels)
-                yield Pod(metadata=ObjectMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))
+                yield Pod(metadata=PodMeta(name=f"newborn of {workload.ref}", namespace=namespace, labels=labels))

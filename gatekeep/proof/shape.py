@@ -10,6 +10,7 @@ from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.plan import Change, Match, Plan, Step
 from gatekeep.model.waits import (
     AdmissionWait,
+    CheckWait,
     DurationWait,
     EndpointsWait,
     ExistsWait,
@@ -25,6 +26,7 @@ _MOST_PHASES = 1_000_000
 _VERSIONS = {"Pod": "v1", "Service": "v1", **dict.fromkeys(templates.KINDS, "apps/v1"),
              **dict.fromkeys((POLICY, BINDING), ADMISSION_VERSION)}  # fmt: skip
 _CLUSTER_WIDE = (POLICY, BINDING)
+_NUMBER = re.compile(r"[-+]?[0-9]{1,99}(\.[0-9]{1,99})?([eE][-+]?[0-9]{1,3})?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -65,6 +67,22 @@ def _wait_problem(wait: Wait | None) -> str | None:
         case DurationWait():
             most = LONGEST_WAIT_SECONDS
             return None if 0 <= wait.seconds <= most else f"{wait.seconds} is no number of seconds up to {most}"
+        case CheckWait():
+            return _check_problem(wait)
+
+
+def _check_problem(wait: CheckWait) -> str | None:
+    """Whether it is the policy's is another question (``runs``): is it a check at all?"""
+    if not _NAME.fullmatch(wait.name) or not wait.query:
+        return f"the check {wait.name!r} has no name, or asks nothing"
+    bounds = [bound for bound in (wait.max, wait.min) if bound is not None]
+    if not bounds:
+        return f"the check {wait.name} has neither max nor min: any answer would pass it"
+    if other := next((bound for bound in bounds if not _NUMBER.fullmatch(bound)), None):
+        return f"the check {wait.name} has the bound {other!r}, which is no decimal number"
+    if not 0 <= wait.for_seconds <= LONGEST_WAIT_SECONDS or not 1 <= wait.interval_seconds <= LONGEST_WAIT_SECONDS:
+        return f"the check {wait.name} asks every {wait.interval_seconds} seconds, for {wait.for_seconds}"
+    return None if wait.failures >= 1 else f"the check {wait.name} fails after {wait.failures} measurements"
 
 
 def _object_problem(item: WaitObject) -> str | None:

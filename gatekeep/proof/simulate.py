@@ -23,6 +23,7 @@ from gatekeep.model.waits import EndpointsWait, ExistsWait, RevisionWait, Wait
 from gatekeep.proof.assume import assumed
 from gatekeep.proof.bindings import placeholders, resolved, text
 from gatekeep.proof.labels import Labels, ServiceKey, behind_uid, labels_after, with_label, with_selector
+from gatekeep.proof.notes import without_notes
 from gatekeep.proof.templates import KINDS, is_set_step, patched, set_matches, with_set_label
 
 __all__ = ["Labels", "ServiceKey", "assumed", "with_selector"]
@@ -127,7 +128,9 @@ def _pod_writes(
         uid = pod.metadata.uid
         live = labels.get(uid, pod.metadata.labels)
         try:
-            rest = behind_uid(uid, resolved(change.patch, values) if binds else change.patch)
+            rest = without_notes(behind_uid(uid, resolved(change.patch, values) if binds else change.patch))
+            if not rest and len(change.patch) > 1:
+                continue  # an annotation alone, which nobody selects by
             # Pods of one template mostly share one labels object: they share the outcome too.
             if (id(live), rest) not in shared:
                 shared[id(live), rest] = labels_after(live, rest)

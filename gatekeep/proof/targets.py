@@ -9,19 +9,16 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gatekeep.model import patches
 from gatekeep.model.admission import BINDING, POLICY
-from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import GateTarget, Plan, ServiceForecast, Step
 from gatekeep.model.policy import TrafficGate, floor_of
-from gatekeep.model.record import GateName, record_of
 from gatekeep.model.selectors import key_problems, value_problems
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import AdmissionWait, EndpointsWait, ExistsWait, FieldWait, RevisionWait, Wait
 from gatekeep.proof import templates
+from gatekeep.proof.gates import keys_of, labels_of, pod_labels_of, recorded_labels, reference
+from gatekeep.proof.isolations import Isolations, edits_of, isolations_of
 from gatekeep.proof.relabel import REVISION_HASH, is_relabel
-
-ServiceKey = tuple[str, str]
 
 
 def problem_of(plan: Plan, snapshot: Snapshot) -> str | None:
@@ -37,18 +34,14 @@ def problem_of(plan: Plan, snapshot: Snapshot) -> str | None:
             return f"{name} {problem}"
     if problem := _coverage_problem(plan):
         return problem
+    apart = isolations_of(plan, snapshot)
     for step in plan.steps:
         owner = gates.get(step.policy)
         if owner is None:
             return f"step {step.number} is of {step.policy!r}, which is no gate of the plan"
-        if problem := _step_problem(step, owner, snapshot):
+        if problem := _step_problem(step, owner, apart):
             return f"step {step.number}: {problem}"
     return _floors_problem(plan, policies)
-
-
-def reference(gate: GateTarget) -> str:
-    """How steps name the gate they belong to."""
-    return f"TrafficGate {gate.namespace}/{gate.name}"
 
 
 def _gate_problem(gate: GateTarget, policies: dict[str, TrafficGate]) -> str | None:
@@ -74,7 +67,7 @@ def _gate_problem(gate: GateTarget, policies: dict[str, TrafficGate]) -> str | N
 
 def _coverage_problem(plan: Plan) -> str | None:
     """Gates and predictions name the very same Services, each once."""
-    gated = [(gate.namespace, name) for gate in plan.gates for name in gate.services]
+    gated = [(gate.namespace, name) for gate in plan.gates for name in (*gate.services, gate.preview) if name]
     claimed = [(claim.namespace, claim.name) for claim in plan.services]
     for found, word in ((gated, "two gates name"), (claimed, "the plan predicts twice")):
         if twice := next((key for key in found if found.count(key) > 1), None):
@@ -95,7 +88,7 @@ def _claim_problem(claim: ServiceForecast) -> str | None:
     return None
 
 
-def _step_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str | None:
+def _step_problem(step: Step, gate: GateTarget, apart: Isolations) -> str | None:
     """What the step touches outside its gate."""
     namespaces = {change.namespace for change in step.changes if change.kind not in (POLICY, BINDING)}
     if step.match is not None:
@@ -105,32 +98,35 @@ def _step_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str | Non
     if others := sorted(namespaces - {gate.namespace}):
         return f"it is in namespace {others[0]}, its gate in {gate.namespace}"
     for change in step.changes:
-        if step.action == "Patch" and change.kind == "Service" and change.name not in gate.services:
+        own = change.name in (*gate.services, gate.preview)
+        if step.action == "Patch" and change.kind == "Service" and not own:
             return f"it patches Service {change.namespace}/{change.name}, which is not of its gate"
-    return _label_problem(step, gate) or _template_problem(step, gate, snapshot)
+    return _label_problem(step, gate, apart) or _template_problem(step, gate, apart.snapshot)
 
 
-def _label_problem(step: Step, gate: GateTarget) -> str | None:
-    """The only labels that a plan puts on pods are those of its gate, and marks of a revision."""
-    put_on = {
-        (patches.tokens_of(op.path)[-1], op.value if isinstance(op.value, str) else "a value that is bound")
-        for change in step.changes if change.kind == "Pod"
-        for op in change.patch if op.op in ("add", "replace")
-    }  # fmt: skip
+def _label_problem(step: Step, gate: GateTarget, apart: Isolations) -> str | None:
+    """The only labels that a plan puts on pods are those of its gate, marks of a revision, and what it gives back."""
+    put_on: set[tuple[str, str]] = set()
+    for change in step.changes:
+        if change.kind == "Pod":
+            entry = apart.returned(step, change)
+            labels = {(key, new if isinstance(new, str) else "a value that is bound")
+                      for key, (_, new) in edits_of(change).items() if new is not None}  # fmt: skip
+            put_on |= labels - (entry.pod.labels.items() if entry is not None else set())
     match = step.match.gate if step.match is not None and not templates.is_set_step(step) else None
     if match is not None and match.value is not None:
         put_on.add((match.key, match.value if isinstance(match.value, str) else "a value that is bound"))
     if is_relabel(step):
         put_on = {(key, value) for key, value in put_on if key != REVISION_HASH}
-    if others := sorted(put_on - set(_labels_of(gate))):
+    if others := sorted(put_on - set(pod_labels_of(gate))):
         return f"it puts on {others[0][0]}={others[0][1]}, which is not the label of its gate"
     return None
 
 
 def _template_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str | None:
     """Templates get the gate's label, or lose it; so with one that a run which did not end had under way."""
-    pairs = {*_labels_of(gate), *_recorded(gate, snapshot)}
-    keys = {gate.key, _temporary_key(gate), *(key for key, _ in pairs)}
+    pairs = {*labels_of(gate), *recorded_labels(gate, snapshot)}
+    keys = keys_of(gate, snapshot)
     edits = {
         (templates.label_in(op.path), None if op.op == "remove" else str(op.value))
         for change in step.changes if change.kind in templates.KINDS
@@ -152,22 +148,6 @@ def _template_problem(step: Step, gate: GateTarget, snapshot: Snapshot) -> str |
     return None
 
 
-def _recorded(gate: GateTarget, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
-    """The labels that the gate had, or was to get."""
-    try:
-        record = record_of(snapshot, GateName(gate.namespace, gate.name))
-    except RefusedError:
-        return
-    if record is not None:
-        wanted = (record.wanted.gate,) if record.wanted is not None else ()
-        yield from ((item.key, item.value) for item in (record.gate, record.policy.gate, *record.pending, *wanted))
-        yield from ((item.key, item.value) for item in record.adopted)
-
-
-def _temporary_key(gate: GateTarget) -> str:
-    return f"gatekeep.dev/{gate.name[:53]}.temporary"
-
-
 def _namespaces_of(wait: Wait) -> Iterable[str]:
     match wait:
         case EndpointsWait() | ExistsWait():
@@ -176,13 +156,6 @@ def _namespaces_of(wait: Wait) -> Iterable[str]:
             yield wait.object.namespace
         case AdmissionWait():
             yield wait.owner.namespace
-
-
-def _labels_of(gate: GateTarget) -> Iterable[tuple[str, str]]:
-    """The label, and the one that stands in for it while it changes its value."""
-    if gate.action == "Gate":
-        yield gate.key, gate.value
-        yield _temporary_key(gate), "open"
 
 
 def _floors_problem(plan: Plan, policies: Mapping[str, TrafficGate]) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatekeep.proof.explore import PodClass, Violation
+from gatekeep.proof.classes import PodClass
+from gatekeep.proof.explore import Violation
 from gatekeep.proof.simulate import ServiceKey
 from gatekeep.proof.streams import Atom
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeep.model.plan import GateTarget, Plan
 from gatekeep.render.layout import Cell, seconds, some, table
+from gatekeep.render.runs import Command, plain_command
 from gatekeep.render.style import Style
 from gatekeep.render.words import selector_change
 
 PREVIOUS = "put the previous {policies} back in Git and apply {them}"
 AGAIN = "keep the {policies} in Git and apply {them} again"
+UNDO = "gatekeep undo goes back to where this run begins"
 _SHOWN = 6
-Retire = Callable[[str, str], str]
-"""The command that retires a gate, by namespace and name."""
 
 
 class Back(NamedTuple):
@@ -25,20 +25,23 @@ class Back(NamedTuple):
     counts: str
 
 
-def plain_retire(namespace: str, name: str) -> str:
-    """The command for a cluster that needs no flags."""
-    return f"gatekeep retire {namespace}/{name}"
+def way_back(plan: Plan, command: Command = plain_command, run_id: str = "") -> Back:
+    """Retiring undoes a plan only where no gate stood before it; else Git knows the way, or the record of the run.
 
-
-def way_back(plan: Plan, retire: Retire = plain_retire) -> Back:
-    """Retiring undoes a plan only where no gate stood before it; else Git knows the way."""
+    ``run_id`` is that of a run that has taken place.
+    """
     fresh = [gate for gate in plan.gates if gate.action == "Gate" and not stood_before(plan, gate)]
+    stood = [gate for gate in plan.gates if gate.action == "Gate" and gate not in fresh]
+    moves = [gate for gate in stood if gate.progress is not None or gate.isolations or not plan.source.policies]
+    commands = [command("retire", f"{gate.namespace}/{gate.name}") for gate in fresh]
+    if moves and run_id:
+        commands.append(command("undo", run_id))
     words = [
-        _words(PREVIOUS, [gate for gate in plan.gates if gate.action == "Gate" and gate not in fresh]),
+        UNDO if moves and not run_id else "",
+        _words(PREVIOUS, [gate for gate in stood if gate not in moves]),
         _words(AGAIN, [gate for gate in plan.gates if gate.action == "Retire"]),
     ]
-    commands = tuple(retire(gate.namespace, gate.name) for gate in fresh)
-    return Back("; ".join(part for part in words if part), commands, _counts(plan))
+    return Back("; ".join(part for part in words if part), tuple(commands), _counts(plan))
 
 
 def stood_before(plan: Plan, gate: GateTarget) -> bool:
@@ -46,14 +49,14 @@ def stood_before(plan: Plan, gate: GateTarget) -> bool:
     return not all(_is_added(plan, gate, name) for name in gate.services)
 
 
-def back_lines(plan: Plan, style: Style, retire: Retire = plain_retire, *, title: str = "way back") -> list[str]:
+def back_lines(plan: Plan, style: Style, command: Command = plain_command, run_id: str = "") -> list[str]:
     """The way back as lines of their own; a command is never wrapped, so that it can be copied."""
-    back = way_back(plan, retire)
+    back, title = way_back(plan, command, run_id), "way back"
     head = f"{title} (planned and proved: {back.counts})" if back.counts else title
     return [f"  {style.text(head)}", *(f"    {style.text(line)}" for line in (*back.commands, back.words) if line)]
 
 
-def around_text(plan: Plan, style: Style, retire: Retire = plain_retire, *, proved: bool = True) -> list[str]:
+def around_text(plan: Plan, style: Style, command: Command = plain_command, *, proved: bool = True) -> list[str]:
     """Below the steps of a plan that writes and whose proof holds."""
     rows = [("also writes", _books(plan.gates))]
     timeouts = sorted({step.wait.timeout_seconds for step in plan.steps if step.wait is not None})
@@ -66,7 +69,7 @@ def around_text(plan: Plan, style: Style, retire: Retire = plain_retire, *, prov
         rows.append(("holds still", f"{holds}, for a moment: nothing restarts, and no rollout of theirs begins"))
     if any(set(service.before) - set(service.after) for service in plan.services):
         rows.append(("leaving pods", "keep their established connections; no new one reaches them"))
-    back = way_back(plan, retire)
+    back = way_back(plan, command)
     made = "planned and proved" if proved else "planned"
     rows.append(("way back", f"{made} with this plan ({back.counts}):" if back.counts else f"{made} with this plan:"))
     lines = table([(Cell(name, "dim"), Cell(style.text(text))) for name, text in rows if text], style)

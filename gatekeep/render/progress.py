@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from gatekeep.model.events import (
+    CheckProgress,
     Event,
     Note,
     ReadyEndpoints,
@@ -69,7 +70,10 @@ class Progress:
             case StepProgress(done=done, total=total):
                 self._update(f"{done:,} of {total:,} written")
             case WaitProgress(seen=seen, expected=expected, seconds=passed):
-                self._update(self._waiting or _seen(seen, expected), passed, news=True)
+                detail = self._waiting or _seen(seen, expected)
+                self._update(detail, passed, news=detail)
+            case CheckProgress(seconds=passed):
+                self._update(_check(event), passed, news=_turn(event))
             case StepFinished():
                 self._finish(event)
             case ReadyEndpoints(namespace=namespace, service=service, ready=ready):
@@ -91,13 +95,13 @@ class Progress:
         if self._in_place:
             self._replace_with(self._headline("…", ""))
 
-    def _update(self, detail: str, passed: float | None = None, *, news: bool = False) -> None:
-        """Where the step stands, first of all; ``news``: what changed is worth a line of its own."""
+    def _update(self, detail: str, passed: float | None = None, *, news: str = "") -> None:
+        """Where the step stands, first of all; another ``news`` than before is worth a line of its own."""
         now = self._clock()
         spent = float(now - self._started if passed is None else passed)
-        if not self._is_time(now, spent, news=news and self._seen not in ("", detail)):
+        if not self._is_time(now, spent, news=bool(news) and self._seen not in ("", news)):
             return
-        self._last, self._seen = now, detail
+        self._last, self._seen = now, news
         text = f"{self._headline('…', seconds(spent))}{self._style.text(detail)}"
         if self._in_place:
             self._replace_with(f"{text}  ")
@@ -181,6 +185,18 @@ def _seen(seen: int, expected: int) -> str:
     if not (seen or expected):
         return MARKER
     return f"{seen:,} of {expected:,} pods seen" if seen <= expected else f"{seen:,} pods seen, expected {expected:,}"
+
+
+def _check(event: CheckProgress) -> str:
+    """``found 0.004, good for 40s of 2m``; failures only once there are any."""
+    good = f", good for {seconds(round(event.good))} of {seconds(event.needed)}" if event.good else ""
+    failures = f", {event.failures} of {counted(event.allowed, 'failure')}" if event.failures else ""
+    return f"{event.seen}{good}{failures}"
+
+
+def _turn(event: CheckProgress) -> str:
+    """What is worth a line in a log: a failure, and good turning to bad or back; not each number that was found."""
+    return f"{event.failures} {'good' if event.good else 'bad'}"
 
 
 def _cut(text: str, width: int) -> str:

@@ -1,14 +1,28 @@
-"""What a command says when it is done: the outcome of an apply, the verdict of a verify, the gates of a cluster."""
+"""What a command says when it is done: outcomes of an apply, verdicts of a verify, a cluster's gates and runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gatekeep.model.outcomes import GateStatus, Outcome
+from gatekeep.model.durations import age
+from gatekeep.model.outcomes import GateStatus, Outcome, PastRun
 from gatekeep.model.plan import Plan
-from gatekeep.render.around import Retire, back_lines, plain_retire
-from gatekeep.render.layout import Cell, counted, cut, paragraph, seconds, some, table, table_rows
+from gatekeep.render.around import back_lines
+from gatekeep.render.layout import (
+    NARROWEST,
+    Cell,
+    column_widths,
+    counted,
+    cut,
+    paragraph,
+    seconds,
+    some,
+    table,
+    table_rows,
+)
+from gatekeep.render.runs import Command, plain_command, run_words, strategy_words
+from gatekeep.render.standing import standing_rows
 from gatekeep.render.style import Style
 from gatekeep.render.text import short_id, verdict_text
 
@@ -16,13 +30,15 @@ if TYPE_CHECKING:
     from gatekeep.operations.verify import Verification
 
 
-def outcome_text(outcome: Outcome, plan: Plan, style: Style, retire: Retire = plain_retire) -> str:
-    """What was applied, and the endpoints as they were observed, not as they were predicted."""
+def outcome_text(
+    outcome: Outcome, plan: Plan, style: Style, command: Command = plain_command, news: Sequence[str] = ()
+) -> str:
+    """What was applied, and the endpoints as they were observed, not as they were predicted; ``news`` stand below."""
     tick = style.paint(style.text("✔"), "bold", "green")
     if not outcome.wrote:
-        return f"{tick} nothing to do\n"
+        return "\n".join([f"{tick} nothing to do", *news]) + "\n"
     if not outcome.steps:
-        return f"{tick} recorded; no step was needed\n"
+        return "\n".join([f"{tick} recorded; no step was needed", *news]) + "\n"
     lines = [f"{tick} applied plan {short_id(plan.id)}: {counted(outcome.steps, 'step')} in {seconds(outcome.seconds)}"]
     rows = [
         (
@@ -39,7 +55,7 @@ def outcome_text(outcome: Outcome, plan: Plan, style: Style, retire: Retire = pl
         if names:
             text = f"{counted(len(names), 'pod')} {words}: {some(names)}"
             lines.extend(paragraph(style.text(text), style, first="  "))
-    return "\n".join([*lines, *back_lines(plan, style, retire)]) + "\n"
+    return "\n".join([*lines, *news, *back_lines(plan, style, command, outcome.run_id)]) + "\n"
 
 
 def verification_text(verification: Verification, plan: Plan, style: Style) -> str:
@@ -62,7 +78,7 @@ def verification_text(verification: Verification, plan: Plan, style: Style) -> s
 
 
 def status_text(gates: Sequence[GateStatus], style: Style) -> str:
-    """One row for each gate, and below it its last run and what drifted."""
+    """One row for each gate, and below it how it stands, its last run and what drifted."""
     if not gates:
         return "no gates\n"
     heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "READY", "OUT")
@@ -71,9 +87,12 @@ def status_text(gates: Sequence[GateStatus], style: Style) -> str:
     head, *blocks = table_rows(rows, style, indent="")
     lines = list(head)
     for gate, block in zip(gates, blocks, strict=True):
+        lines.extend(block)
+        standing = [(Cell(row.name, "dim"), Cell(style.text(row.text), row.look)) for row in standing_rows(gate)]
+        lines.extend(table(standing, style))
         last = f"{gate.last_run}: {gate.stage}" if gate.last_run else gate.stage
         last = cut(" ".join(f"last run: {last}".split()), style.width - 2)
-        lines.extend([*block, "  " + style.paint(style.text(last), "dim")])
+        lines.append("  " + style.paint(style.text(last), "dim"))
         for text in gate.drift:
             first, *more = paragraph(style.text(f"drift: {text}"), style, first="  ! ", rest="    ")
             lines.extend([first.replace("!", style.paint("!", "bold", "yellow"), 1), *more])
@@ -87,7 +106,42 @@ def _gate_row(gate: GateStatus) -> tuple[str, ...]:
         gate.name,
         gate.gate,
         some(gate.services, 3),
-        gate.strategy,
+        strategy_words(gate.strategy, gate.run),
         f"{gate.members_ready}/{gate.members_total}",
         str(gate.candidates - gate.members_total),
     )
+
+
+def history_text(runs: Sequence[PastRun], style: Style) -> str:
+    """One row for each run, newest first, and below it who ran which plan, and from where."""
+    if not runs:
+        return "no runs\n"
+    heads = ("RUN", "ACTION", "GATE", "WHEN", "TOOK", "OUTCOME")
+    rows = [tuple(Cell(text, "dim") for text in heads)]
+    rows.extend(tuple(Cell(style.text(value)) for value in _run_row(item)) for item in runs)
+    room = max(style.width - sum(width + 2 for width in column_widths(rows)[:-1]), NARROWEST)
+    rows = [(*row[:-1], Cell(cut(row[-1].text, room), row[-1].look)) for row in rows]
+    head, *blocks = table_rows(rows, style, indent="")
+    lines = list(head)
+    for item, block in zip(runs, blocks, strict=True):
+        below = f"by {item.by}, plan {short_id(item.plan)}, at {item.started}, from {began_words(item)}"
+        lines.extend([*block, *paragraph(style.text(below), style, first="  ", look="dim")])
+    return "\n".join(lines) + "\n"
+
+
+def _run_row(item: PastRun) -> tuple[str, ...]:
+    when = f"{age(item.age)} ago" if item.age is not None else item.started
+    took = seconds(item.seconds) if item.seconds is not None else "-"
+    outcome = " ".join(item.outcome.split())
+    return item.id, item.action, f"{item.namespace}/{item.name}", when, took, outcome
+
+
+def began_words(item: PastRun) -> str:
+    """``canary, weight 10, step 2 of 6: a pause of 10m``, ``no gate``."""
+    if not item.known:
+        return "where the record does not say"
+    if not item.strategy:
+        return "no gate"
+    parts = [strategy_words(item.strategy, item.began), run_words(item.began) if item.began is not None else ""]
+    parts.append(f"{counted(item.isolated, 'pod')} isolated" if item.isolated else "")
+    return ", ".join(part for part in parts if part)

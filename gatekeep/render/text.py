@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from gatekeep.model.plan import Plan, Proof, ServiceForecast
-from gatekeep.render.around import Retire, around_text, plain_retire
+from gatekeep.render.around import around_text
+from gatekeep.render.courses import courses_text, ends_at
 from gatekeep.render.findings import findings_text
 from gatekeep.render.layout import Cell, counted, paragraph, some, table
+from gatekeep.render.runs import Command, plain_command
 from gatekeep.render.steps import steps_text
 from gatekeep.render.style import Style
 
@@ -13,17 +15,21 @@ SHORT_ID = 12
 
 
 def plan_text(
-    plan: Plan, style: Style, *, proved: bool = True, next_step: str = "", retire: Retire = plain_retire
+    plan: Plan, style: Style, *, proved: bool = True, next_step: str = "", command: Command = plain_command
 ) -> str:
     """The whole plan. ``proved`` is False for a stored verdict that nobody proved again."""
     blocks = [_header(plan, style)]
     if plan.findings:
         blocks.append([style.paint("Findings", "bold"), *findings_text(plan.findings, style)])
     if plan.writes or not plan.proof.holds:
-        blocks.extend(_service(service, style) for service in plan.services)
+        previews = {(gate.namespace, gate.preview) for gate in plan.gates}
+        blocks.extend(
+            _service(item, style, preview=(item.namespace, item.name) in previews) for item in plan.services
+        )
+        blocks.extend(courses_text(plan, style))
         blocks.append(steps_text(plan.steps, style))
         if plan.proof.holds:
-            blocks.append(around_text(plan, style, retire, proved=proved))
+            blocks.append(around_text(plan, style, command, proved=proved))
         holds = any(gate.holds for gate in plan.gates)
         blocks.append(verdict_text(plan.proof, style, proved=proved, holds=holds))
     else:
@@ -60,9 +66,11 @@ def verdict_text(proof: Proof, style: Style, *, proved: bool = True, holds: bool
     return paragraph(text, style, first=f"{style.text('✔')} ", look="green")
 
 
-def endpoints_words(service: ServiceForecast) -> str:
-    """``before 6 → least 6 → after 6   at least 6 must stay (floor 3)``"""
+def endpoints_words(service: ServiceForecast, *, preview: bool = False) -> str:
+    """``before 6 → least 6 → after 6   at least 6 must stay (floor 3)``; of a ``preview`` nothing must."""
     counts = f"before {len(service.before):,} → least {service.least_ready:,} → after {len(service.after):,}"
+    if preview:
+        return f"{counts}   a preview: may have none on the way"
     return f"{counts}   at least {required(service):,} must stay (floor {service.floor:,})"
 
 
@@ -97,10 +105,10 @@ def _gates(plan: Plan) -> list[str]:
     return found
 
 
-def _service(service: ServiceForecast, style: Style) -> list[str]:
+def _service(service: ServiceForecast, style: Style, *, preview: bool) -> list[str]:
     before, after = set(service.before), set(service.after)
     joining, leaving = sorted(after - before), sorted(before - after)
-    rows = [("endpoints", endpoints_words(service), _look(service))]
+    rows = [("endpoints", endpoints_words(service, preview=preview), "" if preview else _look(service))]
     if joining:
         rows.append(("joining", f"{len(joining):,}: {some(joining)}", "green"))
     if leaving:
@@ -122,8 +130,12 @@ def _look(service: ServiceForecast) -> str:
 def _nothing(plan: Plan, style: Style) -> list[str]:
     """One calm line for each gate, and what its Services have."""
     tick = style.paint(style.text("✔"), "green")
-    named = [(item.namespace, item.name) for item in plan.gates or plan.source.policies]
-    gates = [f"{tick} {style.text(f'{namespace}/{name}')}: nothing to do" for namespace, name in named]
+    named = [(item.namespace, item.name, ends_at(item)) for item in plan.gates]
+    named = named or [(item.namespace, item.name, "") for item in plan.source.policies]
+    gates = [
+        f"{tick} {style.text(f'{namespace}/{name}')}: nothing to do" + (f"  {style.text(end)}" if end else "")
+        for namespace, name, end in named
+    ]
     ready = [
         f"  {style.text(f'Service {item.namespace}/{item.name}')}: {counted(len(item.after), 'ready pod')} in rotation"
         f", floor {item.floor:,}"

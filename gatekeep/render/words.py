@@ -12,11 +12,12 @@ import msgspec
 from gatekeep.model.patches import Op, tokens_of
 from gatekeep.model.plan import Change, Match, Step
 from gatekeep.model.selectors import LabelSelector, Requirement
-from gatekeep.model.waits import Bound, EndpointsWait, ExistsWait, FieldWait, Wait
+from gatekeep.model.waits import Bound, CheckWait, EndpointsWait, ExistsWait, FieldWait, Wait
 from gatekeep.render import workloads
-from gatekeep.render.layout import counted
+from gatekeep.render.layout import counted, seconds
 
 LABELS = ("metadata", "labels")
+ANNOTATIONS = ("metadata", "annotations")
 SELECTOR = ("spec", "selector")
 ANY = "any labels"
 ANYBODY = "any pod"
@@ -73,8 +74,18 @@ def wait_words(wait: Wait) -> tuple[str, str]:
             return f"Service {wait.namespace}/{wait.service}", f"slices hold ready members ({held} when planned)"
         case ExistsWait():
             return f"Service {wait.namespace}/{wait.service}", "has an EndpointSlice"
+        case CheckWait():
+            return f"check {wait.name}", _check(wait)
         case _:
             return workloads.condition_words(wait)
+
+
+def _check(wait: CheckWait) -> str:
+    """``QUERY ≤ 0.01 for 2m, every 10s, aborts after 3 failures or 10m``."""
+    bounds = " and ".join(f"{sign} {bound}" for sign, bound in (("≥", wait.min), ("≤", wait.max)) if bound is not None)
+    lasting = f" for {seconds(wait.for_seconds)}" if wait.for_seconds else ""
+    end = f"aborts after {counted(wait.failures, 'failure')} or {seconds(wait.timeout_seconds)}"
+    return f"{' '.join(wait.query.split())} {bounds}{lasting}, every {seconds(wait.interval_seconds)}, {end}"
 
 
 def alike(first: Step, second: Step) -> bool:
@@ -201,6 +212,10 @@ def _selector_edit(patch: Sequence[Op]) -> str:
 
 def _edit(op: Op, patch: Sequence[Op]) -> tuple[str, str]:
     tokens = tokens_of(op.path)
+    if tokens[:2] == ANNOTATIONS:  # what they say is for machines, and long
+        keys = tokens[2:] or sorted(op.value if isinstance(op.value, Mapping) else ())
+        symbol = {"remove": "-", "replace": "~"}.get(op.op, "+")
+        return symbol, f"annotation {', '.join(map(str, keys))}".rstrip()
     name = tokens[2] if tokens[:2] == LABELS and len(tokens) == 3 else op.path
     old = next((guard.value for guard in patch if guard.op == "test" and guard.path == op.path), None)
     if op.op == "remove":

@@ -70,7 +70,7 @@ def condition_words(wait: ClusterWait) -> tuple[str, str]:
         case AdmissionWait():
             return f"later pods of {_object(wait.owner)}", f"are born {_label(wait.gate)}"
         case DurationWait():
-            return "every API server", f"has had {wait.seconds} s"
+            return "time", f"{wait.seconds} s have passed"
 
 
 def _field(wait: FieldWait) -> str:

@@ -6,35 +6,58 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import msgspec.inspect as mi
 
-from gatekeep.model.policy import PERCENT, Name
+from gatekeep.model.durations import parse_time
+from gatekeep.model.policy import DURATION, PERCENT, Name
 from gatekeep.sources.problems import Problem, quoted, shown
 from gatekeep.sources.scalars import plain_number, readings
 from gatekeep.sources.tree import ListNode, MapNode, Node, Scalar, position
 
-# Fields that the design has and this version does not: not typing errors. Once a class knows one of them,
-# its entry here is never looked at.
-NOT_BUILT_FIELDS = {"Rotation": ("blueGreen",), "Canary": ("steps",), "TrafficGateSpec": ("checks",)}
-
 _STRING, _NUMBER, _FLOAT, _BOOLEAN, _NULL = "a string", "a whole number", "a number", "true or false", "nothing"
 _MAP, _LIST = "a map", "a list"
-_UNCHECKED = "a value"  # times and durations: only msgspec knows their syntax
+_UNCHECKED = "a value"  # only msgspec knows its syntax
 _RULES = {
     get_args(Name)[1].pattern: "use lower case letters, digits and '-'; begin and end with a letter or digit",
     PERCENT: "write a whole number, or a percentage from 0% to 100%",
 }
+_LISTED = 20  # names that one hint repeats
 _SEE = "gatekeep schema prints the fields and their types"
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[-+]\d\d:[0-5]\d)", re.ASCII)
+
+
+class _Written(NamedTuple):
+    """Something with a syntax of its own: what it is called, whether a text is one, and how to write one."""
+
+    name: str
+    is_one: Callable[[str], bool]
+    hint: str
+
+
+_DURATION = _Written(
+    "a duration",
+    lambda text: re.fullmatch(DURATION, text) is not None,
+    "write whole numbers with their units d, h, m, s in this order: 30s, 5m, 1h30m",
+)
+_TIME = _Written(
+    "a time",
+    lambda text: _RFC_3339.fullmatch(text) is not None and parse_time(text) is not None,
+    "write date, time and zone as RFC 3339 has them: 2026-12-01T12:00:00Z",
+)
 
 
 def check(node: Node, expected: mi.Type, file: str, name: str = "document") -> Iterator[Problem]:
     """Every way in which ``node`` is not what ``expected`` asks for. ``name`` is what messages call it."""
     kinds = _kinds(expected)
+    if isinstance(node, Scalar) and (written := _written(expected)) is not None:
+        yield from _as_written(node, written, file, name)
+        return
     if isinstance(node, Scalar) and (problem := _ambiguous(node, kinds, file, name)):
         yield problem
         return
@@ -43,7 +66,7 @@ def check(node: Node, expected: mi.Type, file: str, name: str = "document") -> I
     if found == _NULL and _UNCHECKED not in kinds:
         yield _null(node, file, name)
     elif member is None:
-        yield _wrong_type(node, kinds, file, name)
+        yield _wrong_type(node, expected, file, name)
     else:
         yield from _content(node, member, file, name)
 
@@ -54,23 +77,51 @@ def _one_of(options: tuple[str, ...], name: str) -> str:
 
 
 def close(word: str, known: tuple[str, ...]) -> str:
-    """``did you mean …?`` with the nearest of ``known``, else all of them."""
+    """``did you mean …?`` with the nearest of ``known``, else what is known. There must be something."""
     folded = {other.lower(): other for other in known}
     near = get_close_matches(word.lower().replace("_", "").replace("-", ""), folded, 1, 0.6)
-    return f"did you mean {folded[near[0]]}?" if near else f"known here: {', '.join(known)}"
+    if near:
+        return f"did you mean {folded[near[0]]}?"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"known here: {', '.join(known[:_LISTED])}{more}"
 
 
-def not_built(what: str, built: str) -> str:
-    """The message for something that the design has and this version has not."""
-    return f"{what}: not built yet in this version; built: {built}"
+def _written(expected: mi.Type) -> _Written | None:
+    """How a scalar of this type is written, when that is by a syntax that no YAML parser knows.
+
+    Quotes make no difference there: every parser's reading of the text leads to the same value, or to none.
+    """
+    for member in _members(expected):
+        match member:
+            case mi.StrType(pattern=pattern) if pattern == DURATION:
+                return _DURATION
+            case mi.DateTimeType():
+                return _TIME
+    return None
+
+
+def _as_written(node: Scalar, written: _Written, file: str, name: str) -> Iterator[Problem]:
+    where = position(node, file)
+    if node.value is None:
+        yield _null(node, file, name)
+    elif written.is_one(node.text):
+        return
+    elif written is _DURATION and re.fullmatch(r"[0-9]{1,9}", node.text):
+        yield Problem(where, f"{name}: expected a duration, found {node.text} without a unit", f"write {node.text}s")
+    else:
+        found = shown(node.text) or quoted(node.text)
+        yield Problem(where, f"{name}: expected {written.name}, found {found}", written.hint)
 
 
 def _content(node: Node, expected: mi.Type, file: str, name: str) -> Iterator[Problem]:
     match node, expected:
         case MapNode(), mi.StructType():
             yield from _fields(node, expected, file, name)
-        case MapNode(), mi.DictType(key_type=key_type, value_type=value_type):
-            for key, (key_node, value) in node.entries.items():
+        case MapNode(entries=entries), mi.DictType(key_type=key_type, value_type=value_type):
+            if len(entries) < (least := expected.min_length or 0):
+                message = f"{name}: expected at least {least} entries, found {len(entries)}"
+                yield Problem(position(node, file), message, f"name at least {least}")
+            for key, (key_node, value) in entries.items():
                 yield from check(key_node, key_type, file, f"key {shown(key)}")
                 yield from check(value, value_type, file, shown(key))
         case ListNode(items=items), mi.VarTupleType() | mi.ListType():
@@ -86,18 +137,14 @@ def _fields(node: MapNode, struct: mi.StructType, file: str, name: str) -> Itera
     fields = {field.encode_name: field for field in struct.fields}
     tag = {struct.tag_field} if struct.tag_field else set()
     known = (*fields, *tag)
-    planned = NOT_BUILT_FIELDS.get(struct.cls.__name__, ())
-    postponed = False
     for key, (key_node, value) in node.entries.items():
         if key in fields:
             yield from check(value, fields[key].type, file, shown(key))
-        elif key in planned:
-            postponed = True
-            yield Problem(position(key_node, file), not_built(key, ", ".join(fields)), "use what is built")
         elif key not in tag:
-            yield Problem(position(key_node, file), f"unknown field {shown(key)} in {name}", close(key, known))
+            hint = close(key, known) if known else "write {}, or a duration such as 10m"  # a pause has no fields
+            yield Problem(position(key_node, file), f"unknown field {shown(key)} in {name}", hint)
     missing = [key for key, field in fields.items() if field.required and key not in node.entries]
-    if missing and not postponed:
+    if missing:
         yield Problem(position(node, file), f"{name}: the field {missing[0]} is missing", f"add {', '.join(missing)}")
 
 
@@ -112,9 +159,11 @@ def _scalar(node: Scalar, expected: mi.Type, file: str, name: str) -> Iterator[P
             yield from _string(node, expected, pattern, file, name)
         case mi.IntType() | mi.FloatType() if not isinstance(value, str) and value is not None:
             if expected.ge is not None and value < expected.ge:
-                yield Problem(where, f"{name}: {node.text} is less than {expected.ge}", f"write {expected.ge} or more")
+                message = f"{name}: {shown(node.text)} is less than {expected.ge}"
+                yield Problem(where, message, f"write {expected.ge} or more")
             if expected.le is not None and value > expected.le:
-                yield Problem(where, f"{name}: {node.text} is more than {expected.le}", f"write {expected.le} or less")
+                message = f"{name}: {shown(node.text)} is more than {expected.le}"
+                yield Problem(where, message, f"write {expected.le} or less")
 
 
 def _string(node: Scalar, expected: mi.StrType, pattern: str | None, file: str, name: str) -> Iterator[Problem]:
@@ -134,6 +183,8 @@ def _ambiguous(node: Scalar, kinds: list[str], file: str, name: str) -> Problem 
         return None
     seen, where = readings(node.text), position(node, file)
     same, is_text = len(set(seen)) == 1, _STRING in kinds
+    if _FLOAT in kinds and isinstance(node.value, float) and not math.isfinite(node.value):
+        return Problem(where, f"{name}: {shown(node.text)} is no finite number", "write it as a plain decimal number")
     if {_NUMBER, _FLOAT} & set(kinds) and "number" in seen:
         message = f"{name}: {shown(node.text)} is not the same number to every parser"
         return None if plain_number(node.text) else Problem(where, message, "write it as a plain decimal number")
@@ -148,15 +199,26 @@ def _null(node: Node, file: str, name: str) -> Problem:
     return Problem(position(node, file), f"{name}: no value (null)", "give it a value, or leave the field out")
 
 
-def _wrong_type(node: Node, kinds: list[str], file: str, name: str) -> Problem:
+def _wrong_type(node: Node, expected: mi.Type, file: str, name: str) -> Problem:
     found = _kind(node)
     said = f"{found} ({shown(node.text)})" if isinstance(node, Scalar) else found
-    hint = _SEE
-    if isinstance(node, Scalar) and kinds == [_LIST]:
-        hint = f"write [{shown(node.text)}]"
-    elif name == "minReady" and found == _FLOAT:
-        hint = "write a number or 50%"
-    return Problem(position(node, file), f"{name}: expected {' or '.join(kinds)}, found {said}", hint)
+    wanted = list(dict.fromkeys(called for member in _members(expected) for called in _called(member)))
+    message = f"{name}: expected {' or '.join(wanted)}, found {said}"
+    return Problem(position(node, file), message, _type_hint(node, wanted, name))
+
+
+def _type_hint(node: Node, wanted: list[str], name: str) -> str:
+    if not isinstance(node, Scalar):
+        return _SEE
+    if wanted == [_LIST]:
+        return f"write [{shown(node.text)}]"
+    if name == "minReady" and _kind(node) == _FLOAT:
+        return "write a number or 50%"
+    if {_NUMBER, _FLOAT} & set(wanted) and not node.plain and plain_number(node.text):
+        return f"write {shown(node.text)}, without quotes"
+    if wanted == [_NUMBER] and plain_number(node.text.removesuffix("%")) and "." not in node.text:
+        return f"write {shown(node.text.removesuffix('%'))}"
+    return _SEE
 
 
 def _kind(node: Node) -> str:
@@ -186,17 +248,30 @@ def _kinds(expected: mi.Type) -> list[str]:
     return list(dict.fromkeys(kind for member in _members(expected) for kind in _kinds_of(member)))
 
 
+def _called(member: mi.Type) -> tuple[str, ...]:
+    """What messages call the values of a type."""
+    if (written := _written(member)) is not None:
+        return (written.name,)
+    match member:
+        case mi.StructType(fields=()):
+            return ("{}",)
+        case mi.FloatType() | mi.DecimalType():
+            return (_FLOAT,)
+        case _:
+            return _kinds_of(member)
+
+
 def _kinds_of(member: mi.Type) -> tuple[str, ...]:
     match member:
         case mi.StructType() | mi.DictType():
             return (_MAP,)
         case mi.VarTupleType() | mi.ListType():
             return (_LIST,)
-        case mi.StrType() | mi.LiteralType():
+        case mi.StrType() | mi.LiteralType() | mi.DateTimeType():
             return (_STRING,)
         case mi.IntType():
             return (_NUMBER,)
-        case mi.FloatType():
+        case mi.FloatType() | mi.DecimalType():
             return (_FLOAT, _NUMBER)
         case mi.BoolType():
             return (_BOOLEAN,)

@@ -19,6 +19,7 @@ import msgspec
 from gatekeep.model.admission import API_VERSION, BINDING, POLICY
 from gatekeep.model.objects import (
     AdmissionObject,
+    Budget,
     ConfigMap,
     EndpointSlice,
     Node,
@@ -69,16 +70,13 @@ _KINDS = {
     "Node": _Kind("v1", "nodes", Node, namespaced=False),
     "ConfigMap": _Kind("v1", "configmaps", ConfigMap),
     "Namespace": _Kind("v1", "namespaces", _Namespace, namespaced=False),
+    "PodDisruptionBudget": _Kind("policy/v1", "poddisruptionbudgets", Budget),
     POLICY: _Kind(API_VERSION, "mutatingadmissionpolicies", AdmissionObject, namespaced=False),
     BINDING: _Kind(API_VERSION, "mutatingadmissionpolicybindings", AdmissionObject, namespaced=False),
 }
 _WORKLOADS = tuple(kind for kind, about in _KINDS.items() if about.cls is Workload)
-_NEVER_MISSING = (
-    "ConfigMap",
-    "Namespace",
-    POLICY,
-    BINDING,
-)  # a cluster that gatekeep has not touched yet has none worth keeping
+# A cluster that gatekeep has not touched yet has none worth keeping, and many a cluster has no budgets.
+_NEVER_MISSING = ("ConfigMap", "Namespace", POLICY, BINDING, "PodDisruptionBudget")
 _DECODE = {kind: msgspec.json.Decoder(about.cls).decode for kind, about in _KINDS.items()}
 _decode_type = msgspec.json.Decoder(_Type).decode
 
@@ -141,6 +139,7 @@ def _snapshot(objects: _Objects, digest: str) -> Snapshot:
             for one in objects[kind]
             if one.metadata.labels.get(MANAGED_BY) == "gatekeep"
         ),
+        budgets=tuple(objects["PodDisruptionBudget"]),
         missing=frozenset(absent),
     )
 

@@ -12,11 +12,14 @@ import msgspec
 import msgspec.inspect as mi
 
 from gatekeep.model.plan import Finding, digest
-from gatekeep.model.policy import API_VERSION, LOCAL_CONFIG, LocatedPolicy, Policy, Position, Rotation
+from gatekeep.model.policy import API_VERSION, LOCAL_CONFIG, LocatedPolicy, Policy, Position, TrafficGate
 from gatekeep.sources.check import check, close
+from gatekeep.sources.choices import choice_problems
+from gatekeep.sources.conflicts import conflicts
 from gatekeep.sources.files import KUSTOMIZATIONS, find_files, has_kustomization, read_file
 from gatekeep.sources.problems import DocumentErrors, Problem, file_error, shown
-from gatekeep.sources.semantics import conflicts, policy_problems, shape_problems, unbuilt_kind
+from gatekeep.sources.rollouts import unused_checks
+from gatekeep.sources.semantics import policy_problems
 from gatekeep.sources.tree import (
     POLICY_LIMITS,
     ListNode,
@@ -29,6 +32,9 @@ from gatekeep.sources.tree import (
     text_of,
     too_large,
 )
+from gatekeep.sources.tree import (
+    place as place_of,
+)
 
 GROUP = API_VERSION.partition("/")[0]
 MANIFEST_KINDS = frozenset(
@@ -37,7 +43,7 @@ MANIFEST_KINDS = frozenset(
 _MANIFEST_VERSIONS = frozenset({"v1", "apps/v1", "batch/v1"})  # other groups have a Service too
 STDIN = "-"
 _MARK = re.compile(re.escape(GROUP) + r"/v[0-9]")  # a file with this text is taken for a policy file
-_CLASSES: dict[str, type[Policy]] = {cls.__name__: cls for cls in (get_args(Policy) or (Policy,))}
+_CLASSES: dict[str, type[Policy]] = {cls.__name__: cls for cls in get_args(Policy)}
 
 
 class LocatedManifest(NamedTuple):
@@ -176,14 +182,12 @@ def _take(node: Node, place: _Place, found: _Found) -> None:
 
 
 def _header_problems(node: MapNode, version: str, kind: str, file: str) -> list[Problem]:
-    built = tuple(_CLASSES)
+    known = tuple(_CLASSES)
     if kind not in _CLASSES:
         entry = node.entries.get("kind")
         where = position(entry[1] if entry else node, file)
-        if later := unbuilt_kind(kind, built):
-            return [Problem(where, later, "use what is built")]
-        message = f"kind: expected {' or '.join(built)}, found {shown(kind) or 'none'}"
-        return [Problem(where, message, close(kind, built))]
+        message = f"kind: expected {' or '.join(known)}, found {shown(kind) or 'none'}"
+        return [Problem(where, message, close(kind, known))]
     if version != API_VERSION:
         entry = node.entries.get("apiVersion")
         where = position(entry[1] if entry else node, file)
@@ -195,15 +199,13 @@ def _header_problems(node: MapNode, version: str, kind: str, file: str) -> list[
 
 def _add_policy(node: MapNode, kind: str, place: _Place, found: _Found) -> list[Problem]:
     """Decodes a policy; the problems that keep it from being one."""
-    built = tuple(item.encode_name for item in msgspec.structs.fields(Rotation))
-    shape = list(shape_problems(node, built, place.shown))
-    said = {problem.position for problem in shape}
-    content = check(node, mi.type_info(_CLASSES[kind]), place.shown, kind)
-    if problems := [*shape, *(problem for problem in content if problem.position not in said)]:
-        return problems
+    cls = _CLASSES[kind]
+    content = check(node, mi.type_info(cls), place.shown, kind)
+    if problems := [*choice_problems(cls, node, place.shown), *content]:
+        return sorted(problems, key=lambda problem: (problem.position.line, problem.position.column))
     try:
-        policy = msgspec.convert(plain_data(node), _CLASSES[kind])
-    except msgspec.ValidationError as error:  # what only msgspec knows, such as the syntax of a time
+        policy = msgspec.convert(plain_data(node), cls)
+    except msgspec.ValidationError as error:  # what only msgspec knows
         return [Problem(position(node, place.shown), str(error), "gatekeep schema prints the fields and their types")]
     if problems := list(policy_problems(policy, node, place.shown)):
         return problems
@@ -211,7 +213,17 @@ def _add_policy(node: MapNode, kind: str, place: _Place, found: _Found) -> list[
     found.policies.append(LocatedPolicy(policy, where, digest(msgspec.to_builtins(policy))))
     found.places.append(position(node, place.shown))
     found.folders.append(place.folder)
+    found.findings.extend(_unused_checks(policy, node, place.lasting))
     return []
+
+
+def _unused_checks(policy: Policy, node: Node, file: str) -> Iterator[Finding]:
+    """A check that somebody wrote and nobody asks."""
+    if not isinstance(policy, TrafficGate):
+        return
+    for index in unused_checks(policy.spec):
+        message = f"no step of the canary asks the check {policy.spec.checks[index].name}"
+        yield _finding("unused-check", message, file, place_of(node, file, "spec", "checks", index).line)
 
 
 def _synced(found: _Found) -> Iterator[Finding]:

@@ -16,22 +16,27 @@ def json_schema() -> dict[str, Any]:
 
     What only the loader knows (label rules, conflicts between policies) is not in it.
     """
-    schema: dict[str, Any] = _without_null(msgspec.json.schema(Policy))
+    schema: dict[str, Any] = _as_written(msgspec.json.schema(Policy))
     return {
         "$schema": DIALECT,
         "title": f"gatekeep policy ({API_VERSION})",
-        "description": "Which pods of a Kubernetes Service take part in rotation.",
+        "description": "Which pods of a Kubernetes Service take part in rotation, and which are pulled out.",
         **schema,
     }
 
 
-def _without_null(value: Any) -> Any:
-    """The schema without ``null``: the classes use None for an absent field, a document leaves the field out."""
+def _as_written(value: Any) -> Any:
+    """The schema of what a document may say, which is less than the classes can hold.
+
+    They use None for an absent field, a document leaves the field out. A Decimal is written as the number it is.
+    """
     if isinstance(value, list):
-        return [_without_null(item) for item in value]
+        return [_as_written(item) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: _without_null(item) for key, item in value.items() if not (key == "default" and item is None)}
+    if value.get("format") == "decimal":
+        return {"type": "number"}
+    kept = {key: _as_written(item) for key, item in value.items() if not (key == "default" and item is None)}
     if "anyOf" in kept and isinstance(kept["anyOf"], list):
         options = [item for item in kept["anyOf"] if item != {"type": "null"}]
         del kept["anyOf"]

@@ -73,6 +73,28 @@ def position(node: Node, file: str) -> Position:
     return Position(file, node.line, node.column)
 
 
+def at(node: Node | None, *path: str | int) -> Node | None:
+    """The node below ``node`` at ``path``, or None."""
+    for part in path:
+        if isinstance(node, MapNode) and isinstance(part, str):
+            node = node.get(part)
+        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+        else:
+            return None
+    return node
+
+
+def place(node: Node, file: str, *path: str | int) -> Position:
+    """Where the node at ``path`` begins; where there is none, the nearest one that would hold it."""
+    for part in path:
+        below = at(node, part)
+        if below is None:
+            break
+        node = below
+    return position(node, file)
+
+
 def plain_data(node: Node) -> Any:
     """``node`` without positions. Keys are always strings, as in JSON."""
     if isinstance(node, Scalar):

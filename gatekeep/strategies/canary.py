@@ -1,77 +1,110 @@
-"""Canary: a share of the rotation by number of pods, and which pods make it up."""
+"""Canary: stable and canary pods share the rotation, by number; a run takes it from weight to weight."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod
+from gatekeep.model.policy import Canary
+from gatekeep.model.progress import Progress
+from gatekeep.strategies import runs, shares
+from gatekeep.strategies.pool import not_held
+from gatekeep.strategies.question import Course, DesiredRotation, Leg, Question, serves, uids_of, union_of
+
+_ZONE = "topology.kubernetes.io/zone"
 
 
-class Shares(NamedTuple):
-    """How many pods of each group are in rotation."""
-
-    stable: int
-    canary: int
-
-
-def shares(stable: int, canary: int, weight: int) -> Shares:
-    """The numbers of pods for a weight in percent, of so many ready pods in each group.
-
-    All stable pods, and as many canary pods as make up the weight; where there are too few of these, all of them, and
-    as few stable pods. Each group has at least one, but at 0 and at 100 percent, where one of them has none.
-    """
-    if weight == 0 or not canary:
-        return Shares(stable, 0)
-    if weight == 100 or not stable:
-        return Shares(0, canary)
-    wanted = max(1, _rounded(weight * stable, 100 - weight))
-    if wanted <= canary:
-        return Shares(stable, wanted)
-    return Shares(min(stable, max(1, _rounded(canary * (100 - weight), weight))), canary)
+def rotation(question: Question, wanted: Canary) -> DesiredRotation:
+    """The rotation at the weight where the run stands."""
+    progress = _own(question, wanted)
+    if progress is not None and progress.phase == "Aborted":
+        return at_weight(question, wanted, 0)
+    if wanted.steps is None:
+        return at_weight(question, wanted, wanted.weight or 0)
+    return at_weight(question, wanted, runs.weight_at(wanted.steps, progress.step if progress else 0))
 
 
-def remark(counts: Shares, weight: int) -> str:
-    """The share that was asked for, the one that the pods make, and what an exact one needs."""
-    total = counts.stable + counts.canary
-    text = f"weight {weight}: {counts.canary} canary and {counts.stable} stable pods in rotation"
-    if not total or counts.canary * 100 == weight * total:
-        return f"{text}, {weight} % of them canary"
-    divisor = math.gcd(weight, 100)
-    ratio = f"{weight // divisor} canary to {(100 - weight) // divisor} stable pods, or a multiple"
-    return f"{text}, {100 * counts.canary / total:.1f} % of them canary; exactly {weight} % needs {ratio}"
+def course(question: Question, wanted: Canary) -> Course:
+    """To the next pause. An aborted run stays aborted, whatever its steps say."""
+    run = identity(question, wanted)
+    progress = _own(question, wanted)
+    if progress is not None and progress.phase == "Aborted":
+        return Course((Leg(at_weight(question, wanted, 0), progress.step),), progress)
+    if wanted.steps is None:
+        return Course((Leg(at_weight(question, wanted, wanted.weight or 0)),), Progress(run=run, phase="Done"))
+    done = runs.begin(wanted.steps, progress, question.snapshot.time)
+    end = runs.end_of(wanted.steps, done)
+    checks = {check.name: check for check in question.policy.spec.checks}
+    legs: list[Leg] = []
+    for leg in runs.legs(wanted.steps, done):
+        found = at_weight(question, wanted, leg.weight)
+        # Who is picked for one weight is in by the time of the next.
+        question = replace(question, inside=found.members)
+        legs.append(Leg(found, leg.step, tuple((checks[name], step) for name, step in leg.checks)))
+    paused = end < len(wanted.steps)
+    return Course(tuple(legs), Progress(run=run, phase="Paused" if paused else "Done", step=end))
 
 
-def _rounded(dividend: int, divisor: int) -> int:
-    """The nearest whole number; a half is rounded up."""
-    return (2 * dividend + divisor) // (2 * divisor)
+def identity(question: Question, wanted: Canary) -> str:
+    """The run is known by the spec and by the templates of the canary group."""
+    return runs.identity(question.policy, question.match(wanted.canary), question.snapshot)
 
 
-def chosen(pods: Sequence[Pod], count: int, is_in: Callable[[Pod], bool], zones: dict[str, str]) -> list[Pod]:
-    """``count`` of ``pods``: who is in already first, and spread over zones and nodes.
-
-    The order in which pods are taken depends on nothing but the pods themselves: fewer are always the first of more,
-    and the order of the input does not matter. ``zones`` are the zones of nodes, by node name.
-    """
-    ordered: list[Pod] = []
-    taken: Counter[tuple[str, str]] = Counter()
-    for group in (filter(is_in, pods), (pod for pod in pods if not is_in(pod))):
-        ordered.extend(_spread(sorted(group, key=lambda pod: pod.name), taken, zones))
-    return ordered[:count]
+def _own(question: Question, wanted: Canary) -> Progress | None:
+    """Where this run stands; None when what is recorded is another's."""
+    progress = question.progress
+    return progress if progress is not None and progress.run == identity(question, wanted) else None
 
 
-def _spread(pods: Sequence[Pod], taken: Counter[tuple[str, str]], zones: dict[str, str]) -> list[Pod]:
-    """One after the other, each from the zone, then the node, that has the fewest so far."""
-    queues: dict[tuple[str, str], list[Pod]] = {}
-    for pod in reversed(pods):
-        queues.setdefault((zones.get(pod.spec.node_name, ""), pod.spec.node_name), []).append(pod)
-    ordered = []
-    while queues:
-        zone, node = min(queues, key=lambda place: (taken["zone", place[0]], taken["node", place[1]], place))
-        ordered.append(queues[zone, node].pop())
-        taken.update([("zone", zone), ("node", node)])
-        if not queues[zone, node]:
-            del queues[zone, node]
-    return ordered
+def at_weight(question: Question, wanted: Canary, weight: int) -> DesiredRotation:
+    """A group that is in rotation as a whole takes its newborn pods along; of one that is not, pods are picked."""
+    stable, fresh = question.match(wanted.stable), question.match(wanted.canary)
+    stable_pods, fresh_pods = question.pods(stable), question.pods(fresh)
+    _refuse_overlap(stable_pods, fresh_pods)
+    holds = question.policy.spec.new_pods == "Hold"
+    if holds:
+        stable_pods = not_held(question, stable_pods)
+    ready_stable = [pod for pod in stable_pods if serves(pod)]
+    ready_fresh = [pod for pod in fresh_pods if serves(pod)]
+    _refuse_empty(weight, len(ready_stable), len(ready_fresh))
+    counts = shares.shares(len(ready_stable), len(ready_fresh), weight)
+    group = union_of((stable, fresh), question)
+    remark = shares.remark(counts, weight)
+    picked = _picked(question, ready_fresh, counts.canary)
+    match = question.nobody()
+    if weight == 100:
+        members, match = uids_of(fresh_pods), match if holds else fresh
+    elif counts.stable == len(ready_stable):
+        members, match = uids_of([*stable_pods, *picked]), match if holds else stable
+    else:
+        members = uids_of([*_picked(question, ready_stable, counts.stable), *picked])
+    return DesiredRotation(members=members, match=match, group=group, remark=remark)
+
+
+def _picked(question: Question, pods: Sequence[Pod], count: int) -> list[Pod]:
+    zones = {node.metadata.name: node.metadata.labels.get(_ZONE, "") for node in question.snapshot.nodes}
+    return shares.chosen(pods, count, question.is_in, zones)
+
+
+def _refuse_overlap(stable: Iterable[Pod], fresh: Iterable[Pod]) -> None:
+    both = sorted({pod.uid: pod for pod in stable}.keys() & {pod.uid for pod in fresh})
+    if not both:
+        return
+    pod = next(pod for pod in fresh if pod.uid == both[0])
+    raise RefusedError(
+        f"{len(both)} pods belong to both groups of the canary, {pod.name} among them: which share would they be?",
+        where=str(pod.ref),
+        hint="make stable and canary disjoint, by owners or by a label that only one of them has",
+    )
+
+
+def _refuse_empty(weight: int, stable: int, fresh: int) -> None:
+    """A group that should serve and has nobody to do it."""
+    for name, count, needed in (("canary", fresh, weight > 0), ("stable", stable, weight < 100)):
+        if needed and not count:
+            raise RefusedError(
+                f"the {name} group has no ready pod behind the Service, and weight {weight} wants some of it",
+                hint="wait until its pods are ready, or correct the group",
+            )

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from gatekeep.cli import durations
+from gatekeep.model.durations import timestamp
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_zero_where_it_means_no_limit() -> None:
 
 def test_time() -> None:
     assert durations.time("2026-12-01T13:00:00+01:00") == datetime(2026, 12, 1, 12, tzinfo=UTC)
-    assert durations.timestamp(durations.time("2026-12-01T13:00:00.5+01:00")) == "2026-12-01T12:00:00Z"
+    assert timestamp(durations.time("2026-12-01T13:00:00.5+01:00")) == "2026-12-01T12:00:00Z"
 
 
 @pytest.mark.parametrize("text", ["", "now", "2026-12-01", "2026-12-01T12:00:00", "0001-01-01T00:00:00+23:59"])

@@ -11,7 +11,10 @@ import pytest
 from gatekeep.cli.catalog import SUMMARIES, help_text
 
 HEAVY = ("kubernetes", "deepdiff", "yaml", "jsonpatch", "msgspec", "click")
-ISSUE = {"lint", "plan", "diff", "show", "verify", "apply", "retire", "status", "snapshot", "demo", "schema"}
+ISSUE = {
+    "lint", "plan", "diff", "show", "verify", "apply", "promote", "abort", "undo", "retire", "status", "history",
+    "snapshot", "demo", "schema",
+}  # fmt: skip
 
 
 def modules_after(*arguments: str) -> list[str]:
@@ -75,6 +78,10 @@ def test_every_command_has_a_sentence_and_an_example(capsys: pytest.CaptureFixtu
         ("retire", "The namespace of GATE."),
         ("retire", "With --dry-run: cluster state from this file."),
         ("apply", "With --dry-run: cluster state from this file."),
+        ("promote", "Prometheus that a canary's checks ask."),
+        ("abort", "Why, for whoever looks at the gate later."),
+        ("undo", "RUN is a run's id, as gatekeep history shows it; without it the last run."),
+        ("history", "A gate's record keeps its last 10 runs."),
         ("verify", "Take this for the current time"),
     ],
 )

@@ -20,6 +20,11 @@ def edit_plan(path: Path, change: dict[str, Any]) -> None:
     path.write_text(json.dumps(data | change))
 
 
+def changed(text: str, before: str, after: str) -> str:
+    assert text.count(before) == 1
+    return text.replace(before, after)
+
+
 def swap_steps(path: Path) -> None:
     """Puts the selector's edit first."""
     plan = wrong_order(from_json(path.read_bytes(), str(path)))
@@ -69,6 +74,46 @@ def test_lint_says_what_to_write(gatekeep: Gatekeep, folder: Path, change: tuple
     assert run.code == 1
     assert said in run.out
     assert "regex" not in run.out
+
+
+STEPS = """\
+  rotation:
+    canary:
+      stable: {owners: [{kind: Deployment, name: rng}]}
+      canary: {owners: [{kind: DaemonSet, name: rng}]}
+      steps: [{weight: 10}, {pause: 10m}, {check: error-rate}, {pause: {}}, {weight: 100}]
+  checks:
+    - {name: error-rate, prometheus: {query: up, min: 1, for: 2m}}
+"""
+ISOLATION = """\
+apiVersion: gatekeep.dev/v1alpha1
+kind: Isolation
+metadata: {name: inc-4711, namespace: dockercoins}
+spec: {gate: rng, pods: {count: 1}, reason: intermittent 500s, expires: 2026-12-01T12:00:00Z}
+"""
+
+
+def test_lint_takes_every_kind_and_strategy(gatekeep: Gatekeep, folder: Path) -> None:
+    written = folder / "policies" / "rng.yaml"
+    written.write_text(changed(POLICY, "  rotation: {pool: {}}\n", STEPS))
+    (folder / "policies" / "inc-4711.yaml").write_text(ISOLATION)
+    assert gatekeep("lint") == (0, "✔ 2 policies: 0 errors, 0 warnings\n", "")
+    assert gatekeep("lint", "-f", "policies/inc-4711.yaml").code == 0
+
+
+def test_lint_warns_of_a_check_that_nobody_asks_and_of_an_isolation_that_a_sync_may_read(
+    gatekeep: Gatekeep, folder: Path
+) -> None:
+    unasked = STEPS.replace("{check: error-rate}, ", "")
+    (folder / "policies" / "rng.yaml").write_text(changed(POLICY, "  rotation: {pool: {}}\n", unasked))
+    (folder / "apart").mkdir()
+    (folder / "apart" / "inc-4711.yaml").write_text(ISOLATION)
+    (folder / "apart" / "kustomization.yaml").write_text("resources: []\n")
+    run = gatekeep("lint", "-f", "policies", "-f", "apart")
+    assert run.code == 0
+    assert "warning: no step of the canary asks the check error-rate  [unused-check]\n" in run.out
+    assert "apart/inc-4711.yaml:1: warning: a sync may read this policy" in run.out
+    assert run.out.endswith("✔ 2 policies: 0 errors, 2 warnings\n")
 
 
 @pytest.mark.parametrize("arguments", [("lint", "-f", "nowhere"), ("plan", "--snapshot", "nowhere")])

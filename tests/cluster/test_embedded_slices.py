@@ -13,10 +13,10 @@ from gatekeep.model.objects import (
     Condition,
     Container,
     ContainerPort,
-    ObjectMeta,
     OwnedMeta,
     Pod,
     PodIP,
+    PodMeta,
     PodSpec,
     PodStatus,
     Service,
@@ -41,7 +41,7 @@ def pod(number: int, *, ready: bool = True, port: bool = True) -> Pod:
     address = f"10.0.{number // 250}.{number % 250}"
     ports = (ContainerPort(container_port=8080, name="web"),) if port else ()
     return Pod(
-        metadata=ObjectMeta(name=f"p-{number}", namespace="shop", uid=f"uid-{number}"),
+        metadata=PodMeta(name=f"p-{number}", namespace="shop", uid=f"uid-{number}"),
         spec=PodSpec(node_name=f"node{number % 2 + 1}", containers=(Container(ports=ports),)),
         status=PodStatus(
             phase="Running",

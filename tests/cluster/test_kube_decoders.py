@@ -11,8 +11,8 @@ PROGRAM = """
 import sys, threading
 sys.setswitchinterval(1e-6)
 from gatekeep.cluster.kube import lists, observe
-from gatekeep.model.objects import ConfigMap, EndpointSlice, Node, Pod, Service
-items = [Pod, Service, EndpointSlice, Node, ConfigMap, observe.AdmissionItem, observe.WorkloadItem] * 2
+from gatekeep.model.objects import Budget, ConfigMap, EndpointSlice, Node, Pod, Service
+items = [Pod, Service, EndpointSlice, Node, ConfigMap, Budget, observe.AdmissionItem, observe.WorkloadItem] * 2
 ready = threading.Barrier(len(items))
 def make(item):
     ready.wait()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from gatekeep.cluster.kube.clock import ServerClock
 from gatekeep.model.errors import ForbiddenError, UnreachableError
+from gatekeep.model.objects import PodAnnotations
+from gatekeep.model.selectors import LabelSelector
+from gatekeep.sources.dumps import dump_snapshot, load_snapshot
 from tests.cluster.kube_server import ApiServer, Reply, Seen, api_server, client, listed, named, status
 
 PODS = "/api/v1/namespaces/shop/pods"
+BUDGETS = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets"
 EMPTY = [
     "/api/v1/namespaces/shop/services",
     "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
@@ -31,7 +39,7 @@ ADMISSION = [
 def server() -> Iterator[ApiServer]:
     with api_server() as running:
         running.on("GET", PODS, listed())
-        for path in (*EMPTY, *ADMISSION):
+        for path in (*EMPTY, BUDGETS, *ADMISSION):
             running.on("GET", path, listed())
         running.on(
             "GET", "/api/v1/namespaces/kube-system", Reply({"kind": "Namespace", "metadata": {"uid": "cluster-1"}})
@@ -73,12 +81,20 @@ def test_a_list_that_expires_again_and_again_is_asked_for_at_once(server: ApiSer
 
 def test_pods_of_a_long_list_share_equal_parts(server: ApiServer) -> None:
     def pod(name: str) -> dict[str, object]:
-        return named(name, status={"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+        about = {"name": "main", "restartCount": 2, "imageID": name}
+        ready = [{"type": "Ready", "status": "True"}]
+        made = named(name, status={"phase": "Running", "conditions": ready, "containerStatuses": [about]})
+        made["metadata"]["annotations"] = {"controller.kubernetes.io/pod-deletion-cost": "-1", "note": name}
+        return made
 
     server.on("GET", PODS, listed(pod("a"), more="t"), listed(pod("b")))
     with client(server) as cluster:
         first, second = cluster.list_pods("shop")
     assert first.status.conditions is second.status.conditions
+    assert first.status.container_statuses is second.status.container_statuses
+    assert first.metadata.annotations is second.metadata.annotations
+    assert first.metadata.annotations == PodAnnotations(deletion_cost="-1")
+    assert [status.restart_count for status in second.status.container_statuses] == [2]
     assert (first.name, second.name, first.uid) == ("a", "b", "uid-a")
 
 
@@ -113,7 +129,7 @@ def test_a_snapshot_lists_every_kind_once(server: ApiServer) -> None:
         ("DaemonSet", "hasher", None),
     ]
     assert (found.identity.uid, found.identity.version, found.missing) == ("cluster-1", "v1.36.3", frozenset())
-    assert [len(server.asked(path)) for path in (PODS, *EMPTY, *ADMISSION, "/version")] == [2] * 11 + [1]
+    assert [len(server.asked(path)) for path in (PODS, *EMPTY, BUDGETS, *ADMISSION, "/version")] == [2] * 12 + [1]
     for path in (EMPTY[-1], *ADMISSION):
         assert server.asked(path)[0].query["labelSelector"] == "app.kubernetes.io/managed-by=gatekeep"
 
@@ -132,8 +148,62 @@ def test_admission_policies_are_listed_where_they_are_served(server: ApiServer) 
     assert found.unserved == {"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"} == found.missing
 
 
+def test_a_snapshot_holds_budgets_and_the_servers_time(server: ApiServer) -> None:
+    server.on("GET", BUDGETS, listed(named("rng", spec={"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}})))
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop"])
+    [budget] = found.budgets
+    assert (budget.metadata.name, budget.spec.selector) == ("rng", LabelSelector(match_labels={"a": "b"}))
+    assert found.time is not None
+    assert abs(found.time - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_servers_time_need_not_be_this_machines(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ServerClock, "offset", lambda self: timedelta(days=3650))
+    with client(server) as cluster:
+        found = cluster.snapshot(["shop"])
+    assert found.time is not None
+    assert found.time > datetime.now(UTC) + timedelta(days=3649)
+
+
+def test_what_a_snapshot_file_holds_is_read_again(server: ApiServer, tmp_path: Path) -> None:
+    """Budgets and annotations of pods among it; env nowhere."""
+    env = [{"name": "PASSWORD", "value": "hunter2"}]
+    template = {"spec": {"containers": [{"name": "main", "env": env}]}}
+    pod = named("rng-1", spec=template["spec"], status={"containerStatuses": [{"name": "main", "restartCount": 4}]})
+    pod["metadata"]["annotations"] = {"gatekeep.dev/isolated": "{}"}
+    record = named("record")
+    record["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "gatekeep"}
+    others = {
+        "/apis/apps/v1/namespaces/shop/controllerrevisions": named("rev", data={"spec": {"template": template}}),
+        "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers": named("hpa"),
+        "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies": named("net"),
+        EMPTY[7]: record,
+        BUDGETS: named("rng", spec={"selector": {"matchLabels": {"app": "rng"}}}),
+    }
+    server.on("GET", PODS, listed(pod))
+    for path, item in others.items():
+        server.on("GET", path, listed(item))
+    system = {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "cluster-1"}}
+    server.on("GET", "/api/v1/namespaces/kube-system", Reply({"apiVersion": "v1", **system}))
+    with client(server) as cluster:
+        document = dump_snapshot(cluster.raw_objects(["shop"]))
+    kinds = {item["kind"] for item in document["items"]}
+    assert kinds == {
+        "Pod", "ControllerRevision", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap",
+        "Namespace",
+    }  # fmt: skip
+    (tmp_path / "cluster.json").write_text(json.dumps(document))
+    assert "hunter2" not in (tmp_path / "cluster.json").read_text()
+    found = load_snapshot(tmp_path / "cluster.json")
+    assert [budget.metadata.name for budget in found.budgets] == ["rng"]
+    assert (found.pods[0].metadata.annotations, found.time) == (PodAnnotations(isolated="{}"), None)
+    assert found.pods[0].status.container_statuses[0].restart_count == 4
+    assert "poddisruptionbudgets" not in found.missing
+
+
 def test_without_namespaces_everything_is_listed(server: ApiServer) -> None:
-    for path in EMPTY:
+    for path in (*EMPTY, BUDGETS):
         server.on("GET", path.replace("/namespaces/shop", ""), listed())
     server.on("GET", "/api/v1/pods", listed(named("a", "x"), named("b", "y")))
     with client(server) as cluster:
@@ -142,11 +212,12 @@ def test_without_namespaces_everything_is_listed(server: ApiServer) -> None:
 
 def test_optional_kinds_may_be_forbidden(server: ApiServer) -> None:
     refused = status(403, 'nodes is forbidden: User "jane" cannot list resource "nodes"', "Forbidden")
-    for path in (EMPTY[6], EMPTY[7], "/api/v1/namespaces/kube-system", "/version"):
+    for path in (EMPTY[6], EMPTY[7], BUDGETS, "/api/v1/namespaces/kube-system", "/version"):
         server.on("GET", path, refused)
     with client(server) as cluster:
         found = cluster.snapshot(["shop"])
-    assert found.missing == {"nodes", "configmaps", "namespaces", "version"}
+    assert found.missing == {"nodes", "configmaps", "poddisruptionbudgets", "namespaces", "version"}
+    assert found.budgets == ()
     assert found.identity.uid is None
 
 
@@ -177,7 +248,6 @@ def test_raw_objects_report_what_is_missing(server: ApiServer) -> None:
         "services",
         "controllerrevisions",
         "horizontalpodautoscalers",
-        "poddisruptionbudgets",
         "networkpolicies",
     }
 

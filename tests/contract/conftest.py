@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"tests.contract.{name}_cases" for name in ("patch", "object", "slice", "workload", "rollout", "admission")),
-    "tests.contract.fleet",
-)
+NAMES = ("patch", "object", "slice", "workload", "rollout", "admission", "release", "surplus")
+
+pytest.register_assert_rewrite(*(f"tests.contract.{name}_cases" for name in NAMES), "tests.contract.fleet")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from gatekeep.model.errors import AlreadyExistsError, NotFoundError, PatchRejectedError, RefusedError
+from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import Op
 from gatekeep.model.plan import Access
-from tests.contract.site import RNG, Case, Site
+from gatekeep.model.selectors import LabelSelector
+from tests.contract.site import PATIENCE, RNG, Case, Site
 
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
+ZONE = "topology.kubernetes.io/zone"
 MANAGED = {"app.kubernetes.io/managed-by": "gatekeep"}
 
 
@@ -84,12 +89,17 @@ def a_snapshot_holds_what_was_asked_for(site: Site) -> None:
     site.pods("p-1")
     site.config_map("gatekeep-rng", MANAGED)
     site.config_map("other")
+    budget = {"metadata": {"name": "rng"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": dict(RNG)}}}
+    site.cluster.create("PodDisruptionBudget", site.namespace, budget)
     site.until(lambda: bool(site.slices("rng")), "the Service has slices")
     snapshot = site.cluster.snapshot([site.namespace])
     assert [pod.name for pod in snapshot.pods] == ["p-1"]
     assert [service.name for service in snapshot.services] == ["rng"]
     assert len(snapshot.slices) == 1
     assert [item.metadata.name for item in snapshot.config_maps] == ["gatekeep-rng"]
+    assert [item.spec.selector for item in snapshot.budgets] == [LabelSelector(match_labels=RNG)]
+    assert snapshot.time is not None
+    assert abs(snapshot.time - site.cluster.clock.now()) < timedelta(seconds=PATIENCE)
     assert snapshot.nodes
     assert snapshot.missing == snapshot.unserved
     assert snapshot.unserved <= {"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"}
@@ -97,6 +107,16 @@ def a_snapshot_holds_what_was_asked_for(site: Site) -> None:
     assert snapshot.identity.uid
     everything = site.cluster.snapshot([])
     assert everything.service(site.namespace, "rng") == snapshot.services[0]
+
+
+def a_pod_takes_over_the_zone_of_its_node(site: Site) -> None:
+    """As a label, from 1.35 on."""
+    site.pods("p-1")
+    [pod] = site.listed(("p-1",))
+    node = site.cluster.get(ObjectRef("Node", "", pod.spec.node_name))
+    zone = node["metadata"]["labels"][ZONE]
+    old = site.cluster.identity().version.startswith("v1.33.")
+    assert pod.labels == (RNG if old else {**RNG, ZONE: zone})
 
 
 def permissions_can_be_asked_for(site: Site) -> None:
@@ -115,6 +135,7 @@ CASES: dict[str, Case] = {
         a_lease_is_taken_by_one,
         lists_know_labels,
         a_snapshot_holds_what_was_asked_for,
+        a_pod_takes_over_the_zone_of_its_node,
         permissions_can_be_asked_for,
     )
 }

@@ -9,7 +9,16 @@ A case is a function of a :class:`Site`. To run the suite on another cluster, ma
 
 from __future__ import annotations
 
-from tests.contract import admission_cases, object_cases, patch_cases, rollout_cases, slice_cases, workload_cases
+from tests.contract import (
+    admission_cases,
+    object_cases,
+    patch_cases,
+    release_cases,
+    rollout_cases,
+    slice_cases,
+    surplus_cases,
+    workload_cases,
+)
 from tests.contract.site import Case, Site
 
 CASES: dict[str, Case] = {
@@ -19,6 +28,8 @@ CASES: dict[str, Case] = {
     **workload_cases.CASES,
     **rollout_cases.CASES,
     **admission_cases.CASES,
+    **release_cases.CASES,
+    **surplus_cases.CASES,
 }
 
 __all__ = ["CASES", "Case", "Site"]

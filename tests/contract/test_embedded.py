@@ -26,7 +26,8 @@ LAGS: Mapping[str, Mapping[str, float]] = {
 @pytest.fixture(params=LAGS)
 def site(request: pytest.FixtureRequest) -> Site:
     """Three nodes, an empty namespace, and another one with pods that nobody may see in it."""
-    builder = cluster("other").nodes(3).service("rng", {"app": "rng"}).pods("other-1", labels={"app": "rng"})
+    builder = cluster("other").nodes(3, zones=("a", "b", "c")).service("rng", {"app": "rng"})
+    builder.pods("other-1", labels={"app": "rng"})
     target = builder.namespace(NAMESPACE).embedded(**LAGS[request.param])
     return Site(target, NAMESPACE, lambda name, status: write_status(target, name, status))
 

@@ -1,4 +1,4 @@
-"""The Debian packages whose programs kube-proxy and the namespace need."""
+"""The Debian packages whose programs kube-proxy, the namespace and the tests need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from .paths import ControlPlaneError
 
@@ -18,7 +21,10 @@ PROGRAMS = {
     "openssl": "openssl",
     "unshare": "util-linux",
     "hostname": "hostname",
+    "prometheus": "prometheus",
 }
+MAY_START = Path("/usr/sbin/policy-rc.d")
+"""What packages ask whether they may start the service that comes with them."""
 # Ordinary users often have no sbin folder in PATH, although the programs are there.
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -45,9 +51,24 @@ def ensure_packages() -> None:
         raise ControlPlaneError(f"missing packages: {', '.join(missing)}; as root run: {command}")
     print(f"control plane: installing {', '.join(missing)}", file=sys.stderr)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", *missing]):
-        run = subprocess.run(["apt-get", *arguments], env=environment, stdout=sys.stderr, check=False)
-        if run.returncode != 0:
-            raise ControlPlaneError(f"apt-get {arguments[0]} failed; as root run: {command}")
+    with _no_services():
+        for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", *missing]):
+            run = subprocess.run(["apt-get", *arguments], env=environment, stdout=sys.stderr, check=False)
+            if run.returncode != 0:
+                raise ControlPlaneError(f"apt-get {arguments[0]} failed; as root run: {command}")
     if still := missing_packages():
         raise ControlPlaneError(f"still missing after installing: {', '.join(still)}")
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Meanwhile no package starts a service, unless the machine has a rule of its own: only programs are wanted."""
+    if MAY_START.exists():
+        yield
+        return
+    MAY_START.write_text("#!/bin/sh\nexit 101\n")
+    try:
+        MAY_START.chmod(0o755)
+        yield
+    finally:
+        MAY_START.unlink()

@@ -17,9 +17,10 @@ from gatekeep.model.objects import ObjectRef
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.model.policy import TrafficGate
-from gatekeep.model.record import MANAGED_BY, GateName, Record
+from gatekeep.model.record import MANAGED_BY, GateName, Record, record_of
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.apply import apply_plan
+from gatekeep.operations.runs import plan_abort, plan_promotion
 from gatekeep.operations.way_back import starts_unsettled, way_back_problem
 from gatekeep.proof.verify import VerifiedPlan, verified
 from tests.builders import cluster
@@ -53,10 +54,11 @@ def wants(*policies: TrafficGate) -> Planner:
 
 @dataclass(frozen=True)
 class Story:
-    """One kind of plan: what was applied before it, and what it is for."""
+    """One kind of plan: what was applied before it, and what it is for. ``preview`` may have no endpoint on the way."""
 
     before: tuple[Planner, ...]
     planner: Planner
+    preview: str = ""
 
     def start(self, **options: Any) -> EmbeddedCluster:
         """The cluster as it is before the plan."""
@@ -71,6 +73,35 @@ def shared(weight: int) -> dict[str, Any]:
     """The DaemonSet as canary of the Deployment."""
     return {"canary": {"stable": DEPLOYMENT_ONLY, "canary": DAEMONSET_ONLY, "weight": weight}}
 
+
+def stepping(*steps: Mapping[str, Any]) -> TrafficGate:
+    """A run that takes the DaemonSet from weight to weight."""
+    return gate(rotation={"canary": {"stable": DEPLOYMENT_ONLY, "canary": DAEMONSET_ONLY, "steps": list(steps)}})
+
+
+def colored(active: str, **fields: Any) -> TrafficGate:
+    """Blue is the Deployment, green the DaemonSet."""
+    colors = {"blue": DEPLOYMENT_ONLY, "green": DAEMONSET_ONLY}
+    return gate(rotation={"blueGreen": {"colors": colors, "active": active, **fields}}, adopt="Template")
+
+
+def promoting(snapshot: Snapshot) -> Plan:
+    """Ends the pause at which the run stands; after that, or when it was killed on the way, goes on with the policy."""
+    found = record_of(snapshot, GATE)
+    assert found is not None
+    paused = found.progress is not None and found.progress.phase == "Paused"
+    return plan_promotion(GATE, snapshot) if paused else plan(snapshot, found.wanted or found.policy)
+
+
+def aborting(snapshot: Snapshot) -> Plan:
+    """Returns to the stable state."""
+    return plan_abort(GATE, snapshot)
+
+
+HALF: Mapping[str, Any] = {"weight": 50}
+PAUSE: Mapping[str, Any] = {"pause": {}}
+ALL: Mapping[str, Any] = {"weight": 100}
+SEEN = {"preview": {"service": "rng-admin"}, "drain": "5s"}
 
 STORIES: Mapping[str, Story] = {
     "add": Story((), wants(gate())),
@@ -96,6 +127,14 @@ STORIES: Mapping[str, Story] = {
     "canary-back": Story(
         (wants(gate(rotation=shared(60), adopt="Template")),), wants(gate(rotation=shared(0), adopt="Template"))
     ),
+    "steps": Story((), wants(stepping({"weight": 20}, HALF, ALL))),
+    "steps-on": Story((wants(stepping(HALF, PAUSE, ALL)),), promoting),
+    "steps-back": Story((wants(stepping(HALF, PAUSE, ALL)),), aborting),
+    "color": Story((wants(colored("blue")),), wants(colored("green"))),
+    "color-first": Story((), wants(colored("green", **SEEN)), preview="rng-admin"),
+    "color-preview": Story((wants(colored("blue", **SEEN)),), wants(colored("green", **SEEN)), preview="rng-admin"),
+    "color-back": Story((wants(colored("blue")), wants(colored("green"))), aborting),
+    "color-retire": Story((wants(colored("green", **SEEN)),), retirement, preview="rng-admin"),
     "hold": Story((wants(gate(adopt="Template")),), wants(gate(newPods="Hold"))),
     "admission": Story((), wants(gate(adopt="Admission"))),
     "admission-retire": Story((wants(gate(adopt="Admission")),), retirement),
@@ -202,7 +241,7 @@ def sizes(source: EmbeddedCluster, service: str = "rng") -> list[int]:
 
 def keeps_floor(source: EmbeddedCluster, story: Story, less: int = 0) -> bool:
     """Every Service had as many ready pods as before or after, whichever is less, at every moment."""
-    after = story.end().ready
+    after = {name: ready for name, ready in story.end().ready.items() if name != story.preview}
     return all(
         min(seen := sizes(source, name)) >= min(seen[0], len(ready)) - less for name, ready in after.items()
     )  # fmt: skip

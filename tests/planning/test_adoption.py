@@ -10,7 +10,8 @@ import pytest
 
 from gatekeep.model.plan import Adopted, Hold, Step
 from gatekeep.model.record import GateName, Record
-from gatekeep.planning.planner import draft_plan, gate_task, retire_task
+from gatekeep.planning.planner import draft_plan, gate_course, retire_course
+from gatekeep.planning.task import Wanted
 from tests.builders import ClusterBuilder, cluster
 from tests.gates import NAMESPACE, gate, record, snapshot_of
 from tests.manifests import uid_of
@@ -43,7 +44,7 @@ def word(step: Step) -> str:
 def steps(builder: ClusterBuilder, known: Record | None = None, **policy: Any) -> list[str]:
     """The plan in words, up to the shadow."""
     snapshot = snapshot_of(builder)
-    task = gate_task(gate(**{"adopt": "Template", **policy}), known, snapshot, 300)
+    task = gate_course(Wanted(policy=gate(**{"adopt": "Template", **policy})), known, snapshot, 300)
     found = [word(step) for step in draft_plan([(task, known)], snapshot).steps]
     return found[: found.index("Create Service")] if "Create Service" in found else found
 
@@ -116,7 +117,7 @@ def test_a_killed_run_is_gone_on_from_where_a_daemonset_stands() -> None:
     )
     snapshot = snapshot_of(held)
     known = killed("DaemonSet", original)
-    task = gate_task(gate(adopt="Template"), known, snapshot, 300)
+    task = gate_course(Wanted(policy=gate(adopt="Template")), known, snapshot, 300)
     plan = draft_plan([(task, known)], snapshot)
     patches = [change for step in plan.steps for change in step.changes if change.kind == "DaemonSet"]
     assert [op.value for op in patches[-1].patch if op.op == "replace"] == [original]
@@ -127,7 +128,7 @@ def test_a_killed_run_is_gone_on_from_where_a_daemonset_stands() -> None:
 def whole_plan(builder: ClusterBuilder, known: Record) -> list[str]:
     """The whole plan in words."""
     snapshot = snapshot_of(builder)
-    task = gate_task(gate(adopt="Template"), known, snapshot, 300)
+    task = gate_course(Wanted(policy=gate(adopt="Template")), known, snapshot, 300)
     return [word(step) for step in draft_plan([(task, known)], snapshot).steps]
 
 
@@ -145,7 +146,7 @@ def test_retiring_takes_the_label_off_templates_before_pods(kind: str) -> None:
     adopted = Adopted(kind=kind, name="rng", uid=uid_of(kind, NAMESPACE, "rng"), key="active", value="yes")
     known = msgspec.structs.replace(record(policy), adopted=(adopted,))
     snapshot = snapshot_of(made)
-    task = retire_task(GateName(NAMESPACE, "rng"), known, snapshot, 300)
+    task = retire_course(GateName(NAMESPACE, "rng"), known, snapshot, 300)
     found = [word(step) for step in draft_plan([(task, known)], snapshot).steps]
     off = found.index("Patch Pod -active")
     assert found.index("Patch Service -active") < min(
@@ -164,7 +165,7 @@ def test_a_label_that_templates_gave_before_the_gate_stays_on_retiring() -> None
             made.change("Pod", item["metadata"]["name"], metadata={"labels": ACTIVE})
     known = record(gate(adopt="Template"))
     snapshot = snapshot_of(made)
-    task = retire_task(GateName(NAMESPACE, "rng"), known, snapshot, 300)
+    task = retire_course(GateName(NAMESPACE, "rng"), known, snapshot, 300)
     found = [word(step) for step in draft_plan([(task, known)], snapshot).steps]
     assert not [item for item in found if "DaemonSet" in item or "Pod" in item]
 
@@ -176,7 +177,7 @@ def test_no_template_and_no_env_stands_in_a_plan() -> None:
             secret = {"containers": [{"name": "rng", "env": [{"name": "TOKEN", "value": "hush"}]}]}
             made.change(item["kind"], item["metadata"]["name"], spec={"template": {"spec": secret}})
     snapshot = snapshot_of(made)
-    task = gate_task(gate(adopt="Template"), None, snapshot, 300)
+    task = gate_course(Wanted(policy=gate(adopt="Template")), None, snapshot, 300)
     assert b"hush" not in msgspec.json.encode(draft_plan([(task, None)], snapshot).steps)
 
 

@@ -12,8 +12,8 @@ from gatekeep.model.plan import Hold
 from gatekeep.model.policy import Gate
 from gatekeep.model.record import Record
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.planner import gate_task
-from gatekeep.planning.task import GateTask
+from gatekeep.planning.planner import gate_course
+from gatekeep.planning.task import GateTask, Wanted
 from tests.builders import CREATED, ClusterBuilder, cluster
 from tests.gates import DEPLOYMENT_ONLY, NAMESPACE, gate, record, snapshot_of
 from tests.manifests import uid_of
@@ -30,7 +30,7 @@ def rng() -> ClusterBuilder:
 
 def task(builder: ClusterBuilder, known: Record | None = None, **policy: Any) -> GateTask:
     """The task for the gate, by template unless told otherwise."""
-    return gate_task(gate(**{"adopt": "Template", **policy}), known, snapshot_of(builder), 300)
+    return gate_course(Wanted(policy=gate(**{"adopt": "Template", **policy})), known, snapshot_of(builder), 300).task
 
 
 def wanted(found: GateTask, snapshot: Snapshot) -> dict[str, str | None]:
@@ -103,7 +103,7 @@ def test_without_replica_sets_a_deployment_is_left_alone() -> None:
         workloads=tuple(item for item in seen.workloads if item.kind != "ReplicaSet"),
         missing=frozenset({"replicasets"}),
     )  # fmt: skip
-    found = gate_task(gate(adopt="Template"), None, blind, 300)
+    found = gate_course(Wanted(policy=gate(adopt="Template")), None, blind, 300).task
     assert "Deployment rng" not in wanted(found, blind)
 
 

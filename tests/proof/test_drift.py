@@ -1,7 +1,7 @@
 """Is a plan still fresh?
 
 Aspects: label, selector and uid that changed · a Service that is gone · a pod that is gone · expiry · another cluster ·
-what never makes a plan stale · long lists.
+what never makes a plan stale · long lists · isolated pods · a run that has come further.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ import msgspec
 import pytest
 
 from gatekeep.model.objects import PodStatus
+from gatekeep.model.patches import FieldEdit
+from gatekeep.model.progress import Progress
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
-from gatekeep.proof.drift import explain, stale
+from gatekeep.proof.drift import explain, fulfilled, stale
 from tests.builders import dockercoins
 from tests.gates import applied, gate, plan, retirement, snapshot_of
+from tests.proof import test_isolation_mutants as isolations
+from tests.proof import test_run_mutants as runs
+from tests.proof.handmade import ALL_MARKS, KEY, edit, isolated, label, mark, marked, target, written
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = snapshot_of(dockercoins())
@@ -114,3 +119,78 @@ def test_long_lists_are_cut() -> None:
 
 def test_selectors_in_plain_words() -> None:
     assert explain({"a": "1", "b": "2"}, {"b": "3", "c/d": "4"}) == "b was '2', now '3', gained c/d=4, lost a=1"
+
+
+def without(snapshot: Snapshot, *names: str) -> Snapshot:
+    """The snapshot in which these pods are gone."""
+    return dataclasses.replace(snapshot, pods=tuple(pod for pod in snapshot.pods if pod.name not in names))
+
+
+def test_a_pod_that_is_to_be_released_is_gone() -> None:
+    pod = isolations.one("d")
+    found, start = isolations.detaching(pod, isolations.hash_of(pod)), isolations.fleet()
+    assert stale(found, start, NOW) == ()
+    (reason,) = stale(found, without(start, pod.name), NOW)
+    assert reason == f"Pod dockercoins/{pod.name} was to be released from its controller, and is gone"
+
+
+def test_an_isolated_pod_that_is_gone_is_skipped() -> None:
+    pod, start = isolations.one("d"), isolations.fleet()
+    gates = target(isolations.POLICY, isolations=(isolated([pod]),))
+    found = written(start, gates, edit([pod], mark(), isolations.OFF), isolations.rest(pod))
+    assert stale(found, without(start, pod.name), NOW) == ()
+
+
+def test_a_pod_that_comes_back_and_is_gone_is_skipped() -> None:
+    pod, start = isolations.released()
+    found, _ = isolations.back(mark("{}", None), isolations.hashed(), label(KEY, None, "yes"))
+    assert stale(found, start, NOW) == stale(found, without(start, pod.name), NOW) == ()
+
+
+def test_a_pod_that_was_picked_is_missed() -> None:
+    found, start = runs.running(), runs.fleet()
+    name = found.steps[0].changes[0].name
+    (reason,) = stale(found, without(start, name), NOW)
+    assert reason == f"Pod dockercoins/{name} was picked to join, and is gone"
+
+
+def test_a_mark_that_changed() -> None:
+    pod, start = isolations.one("d"), isolations.fleet()
+    gates = target(isolations.POLICY, isolations=(isolated([pod]),))
+    live = marked(start, [pod], "other")
+    for where in (mark(), FieldEdit(ALL_MARKS, None, {"gatekeep.dev/isolated": "{}"})):
+        found = written(start, gates, edit([pod], where, isolations.OFF), isolations.rest(pod))
+        (reason,) = stale(found, live, NOW)
+        assert reason.endswith(f"{pod.name}: the annotation gatekeep.dev/isolated changed since the plan was made")
+    (reason,) = stale(found, marked(start, [pod], ""), NOW)
+    assert reason == f"Pod dockercoins/{pod.name} had no annotation when the plan was made, and has one now"
+
+
+def test_a_plan_is_fulfilled_once_its_marks_are_there() -> None:
+    pod, start = isolations.one("d"), isolations.fleet()
+    gates = target(isolations.POLICY, isolations=(isolated([pod]),))
+    found = written(start, gates, edit([pod], mark()))
+    assert not fulfilled(found, start)
+    assert fulfilled(found, marked(start, [pod]))
+
+
+@pytest.mark.parametrize(
+    ("now", "count"),
+    [
+        (None, 0),
+        (runs.at(2), 0),
+        (runs.at(3, "Paused"), 0),
+        (runs.at(5, "Done"), 1),
+        (runs.at(5, "Aborted"), 0),
+        (Progress(run="two", phase="Done", step=5), 0),
+    ],
+)
+def test_a_run_that_has_come_further(now: Progress | None, count: int) -> None:
+    found = stale(runs.running(), runs.recorded(now), NOW)
+    assert len(found) == count
+    assert not found or "its run has done 5 steps by now, and the plan leads to step 3" in found[0]
+
+
+def test_an_undo_may_lead_to_an_earlier_step() -> None:
+    began = runs.at(3, "Paused", since="2026-01-01T00:00:00Z")
+    assert stale(runs.resting(began), runs.recorded(runs.at(5, "Done"), began), NOW) == ()

@@ -6,6 +6,7 @@ an endpoint controller read two ordered streams as slowly as it likes. For half 
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,11 +93,31 @@ def world_of(snapshot: Snapshot) -> World:
 def demands(before: World, after: World, plan: Plan, snapshot: Snapshot) -> list[Demand]:
     """What the design asks of a plan, for every Service that is there before and after it."""
     floors = {item.name: item.floor for item in plan.services}
+    worlds = [before, *stages(before, plan), after]
     return [
-        demand_for(before, after, item, floors.get(item.name, 1), snapshot)
+        demand_on_the_way(worlds, item, floors.get(item.name, 1), snapshot)
         for item in snapshot.services
         if item.name in after.selectors
     ]
+
+
+def stages(before: World, plan: Plan) -> list[World]:
+    """The rotations of their own that the plan comes to on its way."""
+    ends = sorted({stage.through for gate in plan.gates for stage in gate.stages})
+    return [before.after(actions_of(plan.steps[:end], before, random.Random(0))) for end in ends]
+
+
+def demand_on_the_way(worlds: Sequence[World], service: Service, floor: int, snapshot: Snapshot) -> Demand:
+    """The weakest of the demands between each world and the next: who may be reached in one, may be in all.
+
+    The floor is that of the whole plan.
+    """
+    whole = demand_for(worlds[0], worlds[0], service, floor, snapshot).least
+    parts = [demand_for(one, other, service, 0, snapshot) for one, other in itertools.pairwise(worlds)]
+    nodes = tuple(node for node in parts[0].nodes if all(node in part.nodes for part in parts))
+    allowed = frozenset().union(*(part.allowed for part in parts))
+    least = max(min(part.least for part in parts), min(floor, whole))
+    return Demand(service.name, least, allowed, nodes, parts[0].many_slices)
 
 
 def demand_for(before: World, after: World, service: Service, floor: int, snapshot: Snapshot) -> Demand:

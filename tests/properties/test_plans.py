@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -26,8 +27,9 @@ from tests.properties.bruteforce import (
     PodWrite,
     World,
     actions_of,
-    demand_for,
+    demand_on_the_way,
     demands,
+    stages,
     violation,
     world_of,
 )
@@ -72,8 +74,9 @@ def test_proof_and_brute_force_agree(case: Case, retire: bool, order: random.Ran
 def test_a_plan_of_the_end_state_is_empty(case: Case, retire: bool) -> None:
     found, snapshot = proved(case, retire=retire)
     assume(not retire or case.record is None)
-    end = remembering(final_snapshot(found, snapshot), record(case.policy, kept=found.gates[0].kept))
-    assert plan(end, case.policy).steps == ()
+    target = found.gates[0]
+    known = msgspec.structs.replace(record(case.policy, kept=target.kept), progress=target.progress)
+    assert plan(remembering(final_snapshot(found, snapshot), known), case.policy).steps == ()
 
 
 @given(cases(), st.booleans())
@@ -135,8 +138,8 @@ def _both(
     begin, middle = world_of(snapshot), world_of(left)
     ends = (begin.after(actions_of(first.steps, begin, random.Random(0))), begin.after(actions))
     parts = [
-        demand_for(start, end, service, next((item.floor for item in found.services if item.name == service.name), 1),
-                   snapshot)
+        demand_on_the_way([start, *stages(start, found), end], service,
+                          next((item.floor for item in found.services if item.name == service.name), 1), snapshot)
         for found, start, end in ((first, begin, ends[0]), (second, middle, ends[1]))
     ]  # fmt: skip
     nodes = tuple(node for node in parts[0].nodes if node in parts[1].nodes)

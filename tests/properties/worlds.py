@@ -13,10 +13,10 @@ from gatekeep.model.objects import (
     Condition,
     Endpoint,
     EndpointSlice,
-    ObjectMeta,
     OwnedMeta,
     OwnerReference,
     Pod,
+    PodMeta,
     PodSpec,
     PodStatus,
     Service,
@@ -68,12 +68,34 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(snapshot, policy, record(former) if draw(st.booleans()) else None)
 
 
+TIER_A, OTHERS = POOLS[1], POOLS[2]
+WEIGHTS = st.lists(st.integers(0, 100), min_size=1, max_size=3).map(sorted)
+
+
 def policies(services: tuple[str, ...]) -> st.SearchStrategy[TrafficGate]:
-    """A pool policy for some Services."""
+    """A policy of any strategy for some Services."""
     return st.builds(
-        lambda pool, label, floor: gate("g", pool, services=services, label=label, min_ready=floor),
-        st.sampled_from(POOLS), st.sampled_from(GATES), st.sampled_from(FLOORS),
+        lambda rotation, label, floor: gate("g", services=services, label=label, min_ready=floor, rotation=rotation),
+        rotations(), st.sampled_from(GATES), st.sampled_from(FLOORS),
     )  # fmt: skip
+
+
+def rotations() -> st.SearchStrategy[dict[str, Any]]:
+    """Pools, and canaries and colours of two groups that share no pod."""
+    pools = st.sampled_from(POOLS).map(lambda pool: {"pool": pool})
+    return st.one_of(pools, WEIGHTS.map(_canary), st.sampled_from(("blue", "green")).map(_blue_green))
+
+
+def _canary(weights: list[int]) -> dict[str, Any]:
+    """At one weight, or from weight to weight."""
+    groups = {"stable": TIER_A, "canary": OTHERS}
+    if len(weights) == 1:
+        return {"canary": {**groups, "weight": weights[0]}}
+    return {"canary": {**groups, "steps": [{"weight": weight} for weight in weights]}}
+
+
+def _blue_green(active: str) -> dict[str, Any]:
+    return {"blueGreen": {"colors": {"blue": TIER_A, "green": OTHERS}, "active": active}}
 
 
 @st.composite
@@ -87,7 +109,7 @@ def pods(draw: st.DrawFn, number: int) -> Pod:
     owners = (OwnerReference("DaemonSet", owner, f"uid-{owner}", controller=True),) if owner else ()
     status = "True" if draw(st.sampled_from((True, True, True, False))) else "False"
     return Pod(
-        metadata=ObjectMeta(f"p{number}", NAMESPACE, f"uid-p{number}", labels=labels, owner_references=owners),
+        metadata=PodMeta(f"p{number}", NAMESPACE, f"uid-p{number}", labels=labels, owner_references=owners),
         spec=PodSpec(node_name=draw(st.sampled_from(("n1", "n2")))),
         status=PodStatus("Running", pod_ip=f"10.0.0.{number}", conditions=(Condition("Ready", status),)),
     )
@@ -119,7 +141,7 @@ def _workload(name: str) -> Workload:
 def _two_slices(name: str) -> tuple[EndpointSlice, ...]:
     labels = {SERVICE_NAME_LABEL: name, MANAGED_BY_LABEL: CONTROLLER}
     return tuple(
-        EndpointSlice(ObjectMeta(f"{name}-{number}", NAMESPACE, labels=labels), endpoints=(Endpoint(),))
+        EndpointSlice(PodMeta(f"{name}-{number}", NAMESPACE, labels=labels), endpoints=(Endpoint(),))
         for number in range(2)
     )
 

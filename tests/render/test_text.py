@@ -148,7 +148,7 @@ def test_retiring_is_the_way_back_only_where_no_gate_stood() -> None:
 
 def test_a_command_is_never_wrapped() -> None:
     long = "gatekeep retire shop/rng --context " + "a-long-name " * 10
-    text = plan_text(sample(), Style(width=80), next_step=long, retire=lambda namespace, name: long)
+    text = plan_text(sample(), Style(width=80), next_step=long, command=lambda verb, what: long)
     assert text.count(long.rstrip()) == 2
 
 

@@ -7,16 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeep.model.objects import ObjectMeta, OwnedMeta, Pod, Service, ServiceSpec
+from gatekeep.model.objects import OwnedMeta, Pod, PodMeta, Service, ServiceSpec
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.render.unified import file_diffs, to_yaml
 from tests.render.samples import LIVE, PODS, label, sample, step
 
 
 def snapshot() -> Snapshot:
-    pods = tuple(
-        Pod(ObjectMeta(name=name, namespace="shop", uid=f"uid-{name}", labels={"app": "rng"})) for name in PODS
-    )
+    pods = tuple(Pod(PodMeta(name=name, namespace="shop", uid=f"uid-{name}", labels={"app": "rng"})) for name in PODS)
     service = Service(OwnedMeta(name="rng", namespace="shop", uid="uid-svc"), ServiceSpec(selector=LIVE))
     return Snapshot(pods=pods, services=(service,))
 

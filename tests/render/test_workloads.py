@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gatekeep.model.events import Event, StepFinished, StepStarted, WaitProgress
-from gatekeep.model.objects import ObjectMeta, OwnedMeta, Pod, Workload, WorkloadSpec
+from gatekeep.model.objects import OwnedMeta, Pod, PodMeta, Workload, WorkloadSpec
 from gatekeep.model.patches import FieldEdit, field_patch, pointer, template_label, undo_field_patch
 from gatekeep.model.plan import Change, GateTarget, Hold, Match, Step
 from gatekeep.model.snapshot import Snapshot
@@ -136,7 +136,7 @@ WAITS: list[tuple[Wait, str]] = [
      "later pods of Deployment shop/rng: are born with active=yes"),
     (AdmissionWait(item("Deployment"), {}, GateLabel("active", None)),
      "later pods of Deployment shop/rng: are born without active"),
-    (DurationWait(2), "every API server: has had 2 s"),
+    (DurationWait(2), "time: 2 s have passed"),
 ]  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def snapshot() -> Snapshot:
         Workload(kind, OwnedMeta("rng", "shop", f"uid-{kind}"), spec_with(spec, strategy))
         for kind, strategy in (("Deployment", None), ("DaemonSet", ROLLING))
     )
-    pod = Pod(ObjectMeta(name="rng-a", namespace="shop", uid="uid-rng-a", labels={"app": "rng", HASH: "h0"}))
+    pod = Pod(PodMeta(name="rng-a", namespace="shop", uid="uid-rng-a", labels={"app": "rng", HASH: "h0"}))
     return Snapshot(pods=(pod,), workloads=workloads)
 
 

@@ -1,4 +1,4 @@
-"""The policy that the tests of this folder change in one place each."""
+"""The policies that the tests of this folder change in one place each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gatekeep.model.policy import TrafficGate
 from gatekeep.sources.policies import Repository, load_policies
 from gatekeep.sources.problems import DocumentErrors
 
@@ -23,10 +24,57 @@ spec:
   floor: {minReady: 50%}
 """
 
+_HEAD = """\
+apiVersion: gatekeep.dev/v1alpha1
+kind: TrafficGate
+metadata: {name: web, namespace: shop}
+spec:
+  services: [web]
+"""
+STEPS = """\
+  rotation:
+    canary:
+      stable: {owners: [{kind: Deployment, name: web}]}
+      canary: {selector: {matchExpressions: [{key: track, operator: In, values: [canary]}]}}
+      steps: [{weight: 10}, {pause: 10m}, {check: error-rate}, {weight: 50}, {pause: {}}, {weight: 100}]
+  checks:
+    - {name: error-rate, prometheus: {query: "errors / requests", max: 0.01, for: 2m}}
+"""
+COLORS = """\
+  rotation:
+    blueGreen:
+      colors:
+        blue: {owners: [{kind: Deployment, name: web-blue}]}
+        green: {owners: [{kind: Deployment, name: web-green}]}
+      active: green
+      preview: {service: web-preview}
+      drain: 30s
+"""
+CANARY = _HEAD + STEPS
+BLUE_GREEN = _HEAD + COLORS
+ISOLATION = """\
+apiVersion: gatekeep.dev/v1alpha1
+kind: Isolation
+metadata: {name: inc-4711, namespace: dockercoins}
+spec:
+  gate: rng
+  pods: {names: [rng-54f57d4d49-7pt82]}
+  mode: Gate
+  reason: "intermittent 500s"
+  expires: 2026-12-01T12:00:00Z
+"""
+
 
 def load(text: str | bytes) -> Repository:
     """What ``text`` on standard input says."""
     return load_policies(["-"], stdin=text if isinstance(text, bytes) else text.encode())
+
+
+def gate(text: str) -> TrafficGate:
+    """The one TrafficGate that ``text`` is."""
+    (located,) = load(text).policies
+    assert isinstance(located.policy, TrafficGate)
+    return located.policy
 
 
 def problems(text: str | bytes) -> list[str]:
@@ -44,10 +92,10 @@ def lines(error: DocumentErrors) -> list[str]:
     ]
 
 
-def changed(before: str, after: str) -> str:
-    """The policy with one piece of text exchanged."""
-    assert RNG.count(before) == 1
-    return RNG.replace(before, after)
+def changed(before: str, after: str, text: str = RNG) -> str:
+    """``text`` with one piece of it exchanged."""
+    assert text.count(before) == 1
+    return text.replace(before, after)
 
 
 def folder(root: Path, files: dict[str, str]) -> Path:

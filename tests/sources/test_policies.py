@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from gatekeep.sources.policies import load_policies
 from gatekeep.sources.problems import DocumentErrors
-from tests.sources.samples import RNG, changed, folder, lines, load, problems
+from tests.sources.samples import BLUE_GREEN, CANARY, ISOLATION, RNG, changed, folder, lines, load, problems
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: rng}\n"
-WEB = RNG.replace("rng", "web")
+WEB = RNG.replace("rng", "web").replace("active", "serving")
 LOCAL = '  annotations: {config.kubernetes.io/local-config: "true"}\n'
 ANNOTATED = RNG.replace("metadata:\n", "metadata:\n" + LOCAL)
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -42,7 +42,7 @@ def test_two_policies_of_one_name() -> None:
 
 
 def test_two_policies_for_one_service(tmp_path: Path) -> None:
-    second = changed("name: rng", "name: rng2")
+    second = changed("name: rng", "name: rng2").replace("active", "serving")
     with pytest.raises(DocumentErrors) as caught:
         load_policies([folder(tmp_path, {"a/a.yaml": RNG, "b.yml": second})])
     assert caught.value.where == f"{tmp_path}/b.yml:1:1"
@@ -72,7 +72,7 @@ def test_names_in_positions_are_relative_and_in_errors_openable(tmp_path: Path) 
 
 
 def test_the_order_is_that_of_names(tmp_path: Path) -> None:
-    files = {f"{name}.yaml": RNG.replace("rng", name) for name in ("c", "a", "b")}
+    files = {f"{name}.yaml": RNG.replace("rng", name).replace("active", name) for name in ("c", "a", "b")}
     assert [item.policy.name for item in load_policies([folder(tmp_path, files)]).policies] == ["a", "b", "c"]
 
 
@@ -117,6 +117,8 @@ def test_a_policy_file_that_cannot_be_read_is_an_error(tmp_path: Path, text: str
         ({"rng.yaml": RNG, "service.yaml": SERVICE}, True),
         ({"rng.yaml": RNG, "config.yaml": "apiVersion: v1\nkind: ConfigMap\n"}, True),
         ({"rng.yaml": RNG, "other/service.yaml": SERVICE}, False),
+        ({"rng.yaml": ISOLATION, "kustomization.yaml": ""}, True),
+        ({"rng.yaml": changed("coins}", f"coins, {LOCAL.strip()}}}", ISOLATION), "service.yaml": SERVICE}, False),
         ({"rng.yaml": ANNOTATED, "kustomization.yaml": ""}, False),
         ({"rng.yaml": ANNOTATED.replace('"true"', '"false"'), "kustomization.yaml": ""}, True),
     ],
@@ -135,7 +137,23 @@ def test_standard_input_must_be_there_and_small() -> None:
 
 
 PIECES = st.sampled_from(
-    [RNG, SERVICE, "---\n", '"yes"', "yes", "spec:\n", "  a: b\n", "&x ", "*x", "<<: ", "\t", "[{"]
+    [
+        RNG,
+        CANARY,
+        BLUE_GREEN,
+        ISOLATION,
+        SERVICE,
+        "---\n",
+        '"yes"',
+        "yes",
+        "spec:\n",
+        "  a: b\n",
+        "&x ",
+        "*x",
+        "<<: ",
+        "\t",
+        "[{",
+    ]
 )
 
 
@@ -156,9 +174,9 @@ def test_any_bytes_are_policies_or_invalid(data: bytes) -> None:
     assert outcome(data)
 
 
-@given(st.data())
-def test_any_change_of_one_place_is_a_policy_or_invalid(data: st.DataObject) -> None:
-    start = data.draw(st.integers(0, len(RNG)))
-    end = data.draw(st.integers(start, min(len(RNG), start + 12)))
+@given(st.data(), st.sampled_from([RNG, CANARY, BLUE_GREEN, ISOLATION]))
+def test_any_change_of_one_place_is_a_policy_or_invalid(data: st.DataObject, policy: str) -> None:
+    start = data.draw(st.integers(0, len(policy)))
+    end = data.draw(st.integers(start, min(len(policy), start + 12)))
     text = data.draw(st.text(alphabet='ab1: -[]{}"\n&*!~%', max_size=8))
-    assert outcome((RNG[:start] + text + RNG[end:]).encode())
+    assert outcome((policy[:start] + text + policy[end:]).encode())

@@ -12,6 +12,7 @@ import pytest
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.snapshot import names
+from gatekeep.strategies.question import Question
 from gatekeep.strategies.rotation import desired_rotation
 from tests.builders import cluster
 from tests.gates import DAEMONSET_ONLY, DEPLOYMENT_ONLY, gate, snapshot_of
@@ -25,7 +26,7 @@ def members(pool: dict[str, Any], *bases: dict[str, str]) -> set[str]:
     builder.daemonset("rng-ds", RNG).pods("single", labels={**RNG, "tier": "b"}).pods("api", labels={"app": "api"})
     builder.object(JOB_POD)
     snapshot = snapshot_of(builder)
-    rotation = desired_rotation(gate(pool=pool), bases or (RNG,), snapshot)
+    rotation = desired_rotation(Question(policy=gate(pool=pool), bases=bases or (RNG,), snapshot=snapshot))
     found = names(pod for pod in snapshot.pods if pod.uid in rotation.members)
     return {"daemonset" if name.startswith("rng-ds") else "deployment" if name.startswith("rng-") else name
             for name in found}  # fmt: skip
@@ -94,4 +95,4 @@ def test_an_owner_that_does_not_exist(owner: dict[str, str], hint: str) -> None:
 def test_an_owner_of_the_same_name_elsewhere_is_another() -> None:
     builder = cluster().service("rng", RNG).namespace("other").daemonset("rng", RNG)
     with pytest.raises(RefusedError):
-        desired_rotation(gate(pool=DAEMONSET_ONLY), (RNG,), snapshot_of(builder))
+        desired_rotation(Question(policy=gate(pool=DAEMONSET_ONLY), bases=(RNG,), snapshot=snapshot_of(builder)))

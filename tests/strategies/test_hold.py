@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatekeep.model.policy import Gate
+from gatekeep.strategies.question import Question
 from gatekeep.strategies.rotation import desired_rotation
 from tests.builders import cluster
 from tests.gates import NAMESPACE, gate, snapshot_of
@@ -20,7 +21,7 @@ def rotation(admit: object, standing: tuple[Gate, ...] = STANDING) -> set[str]:
     built.change("Pod", "new-2", metadata={"creationTimestamp": "2025-11-01T00:00:00Z"})
     snapshot = snapshot_of(built)
     policy = gate(newPods="Hold", admit=admit)
-    found = desired_rotation(policy, [LABELS], snapshot, standing)
+    found = desired_rotation(Question(policy=policy, bases=[LABELS], snapshot=snapshot, standing=standing))
     assert found.match.any_of == ()
     return {pod.name for pod in snapshot.pods if pod.uid in found.members}
 

@@ -8,7 +8,8 @@ import pytest
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.policy import Gate
-from gatekeep.strategies.rotation import DesiredRotation, desired_rotation
+from gatekeep.strategies.question import DesiredRotation, Question
+from gatekeep.strategies.rotation import desired_rotation
 from tests.builders import ClusterBuilder, cluster
 from tests.gates import NAMESPACE, canary_gate, snapshot_of
 
@@ -24,7 +25,8 @@ def web(stable: int = 9, fresh: int = 3, **options: Any) -> ClusterBuilder:
 
 def rotation(builder: ClusterBuilder, weight: int, **groups: Any) -> DesiredRotation:
     """The rotation at a weight, with the gate standing."""
-    return desired_rotation(canary_gate(weight, **groups), [BASE], snapshot_of(builder), STANDING)
+    policy = canary_gate(weight, **groups)
+    return desired_rotation(Question(policy=policy, bases=[BASE], snapshot=snapshot_of(builder), standing=STANDING))
 
 
 def counted(builder: ClusterBuilder, found: DesiredRotation) -> tuple[int, int]:

@@ -1,40 +1,33 @@
-"""Which pods are a controller's own: release, adopt, and who goes first when there are too many.
+"""Which pods are a controller's own: release and adopt.
 
-https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_ref_manager.go (ClaimObject) and
-https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go (ActivePodsWithRanks).
+https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_ref_manager.go (ClaimObject). Of several
+controllers that an orphan matches, of whatever kind, the first one to write has it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
-
 from gatekeep.cluster.embedded.informer import Informer
 from gatekeep.cluster.embedded.store import Object, Store, Stored
-from gatekeep.model.endpoints import is_ready, is_terminal
+from gatekeep.model.endpoints import is_terminal
 from gatekeep.model.selectors import matches
-
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def claim(store: Store, pods: Informer, workload: Stored) -> list[Stored]:
-    """The pods of ``workload`` as the controllers see them, Terminating ones too, after releasing and adopting."""
+    """The pods of ``workload`` as the controllers see them, after releasing and adopting.
+
+    Terminating ones are among them, but for those of a ReplicaSet, whose controller leaves them alone.
+    """
     owned: list[Stored] = []
     for pod in pods.list(workload.ref.namespace):
-        if is_terminal(pod.typed):
-            continue
-        if not is_active(pod):
-            if pod.controller_uid == workload.uid:
-                owned.append(pod)
+        if is_terminal(pod.typed) or (workload.kind == "ReplicaSet" and not is_active(pod)):
             continue
         owner = pod.controller_uid
+        if owner not in (None, workload.uid):
+            continue
         fits = matches(workload.typed.spec.selector, pod.labels) and _name_fits(workload, pod)
-        if owner == workload.uid and not fits:
-            _own(store, pod, workload, owned=False)
-        elif fits and owner in (None, workload.uid):
-            if owner is None:
-                _own(store, pod, workload, owned=True)
+        if owner is not None and not fits:
+            _release(store, pod, workload)
+        elif owner is not None or (fits and is_active(pod) and _adopt(store, pod, workload)):
             owned.append(pod)
     return owned
 
@@ -56,41 +49,6 @@ def owner_reference(workload: Stored) -> Object:
     }
 
 
-def surplus(pods: Iterable[Stored], count: int) -> list[Stored]:
-    """The ``count`` pods to delete first: unscheduled, not running, not ready, cheap, doubled up on a node, newest."""
-    if count <= 0:
-        return []
-    found = list(pods)
-    nodes = Counter(pod.typed.spec.node_name for pod in found)
-
-    def rank(pod: Stored) -> tuple[Any, ...]:
-        typed = pod.typed
-        return (
-            bool(typed.spec.node_name),
-            typed.status.phase == "Running",
-            is_ready(typed),
-            deletion_cost(pod),
-            -nodes[typed.spec.node_name],
-            *newest_first(pod),
-        )
-
-    return sorted(found, key=rank)[:count]
-
-
-def newest_first(pod: Stored) -> tuple[Any, ...]:
-    """A sort key: the youngest pod first; within one second by name, backwards."""
-    created = pod.meta["creationTimestamp"]
-    return (tuple(-ord(letter) for letter in created), pod.ref.name)
-
-
-def deletion_cost(pod: Stored) -> int:
-    """KEP-2255; a value that is no number counts as 0."""
-    try:
-        return int((pod.meta.get("annotations") or {}).get(DELETION_COST, "0"))
-    except ValueError:
-        return 0
-
-
 def _name_fits(workload: Stored, pod: Stored) -> bool:
     """A StatefulSet only takes pods called NAME-ordinal."""
     if workload.kind != "StatefulSet":
@@ -99,13 +57,24 @@ def _name_fits(workload: Stored, pod: Stored) -> bool:
     return name == workload.ref.name and ordinal.isdigit()
 
 
-def _own(store: Store, seen: Stored, workload: Stored, *, owned: bool) -> None:
-    """Adopts or releases a pod, unless it is gone or somebody else's meanwhile."""
+def _adopt(store: Store, seen: Stored, workload: Stored) -> bool:
+    """True when the pod is the workload's own now, and not gone or somebody else's meanwhile."""
     pod = store.find(seen.ref)
-    if pod is None or pod.uid != seen.uid or (pod.controller_uid is not None) == owned:
-        return
-    others = [owner for owner in pod.meta.get("ownerReferences") or () if owner["uid"] != workload.uid]
-    owners = [*others, owner_reference(workload)] if owned else others
+    if pod is None or pod.uid != seen.uid:
+        return False
+    if pod.controller_uid is None:
+        _own(store, pod, [*(pod.meta.get("ownerReferences") or ()), owner_reference(workload)])
+        return True
+    return pod.controller_uid == workload.uid
+
+
+def _release(store: Store, seen: Stored, workload: Stored) -> None:
+    pod = store.find(seen.ref)
+    if pod is not None and pod.uid == seen.uid:
+        _own(store, pod, [one for one in pod.meta.get("ownerReferences") or () if one["uid"] != workload.uid])
+
+
+def _own(store: Store, pod: Stored, owners: list[Object]) -> None:
     metadata = {key: value for key, value in pod.meta.items() if key != "ownerReferences"}
     if owners:
         metadata["ownerReferences"] = owners

@@ -114,10 +114,12 @@ class EmbeddedCluster:
             return replace(self._identity, uid=namespace.uid)
 
     def snapshot(self, namespaces: Sequence[str]) -> Snapshot:
-        """Everything gatekeep looks at. Nodes, ConfigMaps, admission policies and the kube-system Namespace may be
-        ``missing``; any other kind that may not be listed raises :class:`ForbiddenError`."""
+        """Everything gatekeep looks at. Nodes, ConfigMaps, admission policies, PodDisruptionBudgets and the kube-system
+        Namespace may be ``missing``; any other kind that may not be listed raises :class:`ForbiddenError`."""
         with self.clock.lock:
-            return read_snapshot(self._store, self.identity(), namespaces, self.may, self._unserved)
+            return read_snapshot(
+                self._store, self.identity(), namespaces, self.may, self._unserved, time=self.clock.now()
+            )
 
     def list_pods(self, namespace: str, selector: Mapping[str, str] | None = None) -> tuple[Pod, ...]:
         """The pods of a namespace that carry the labels of ``selector``, by name."""

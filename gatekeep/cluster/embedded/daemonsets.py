@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatekeep.cluster.embedded.claims import is_active, newest_first
+from gatekeep.cluster.embedded.claims import is_active
 from gatekeep.cluster.embedded.controls import Controls
 from gatekeep.cluster.embedded.podmaker import GENERATION_ANNOTATION, TEMPLATE_GENERATION, daemon_labels, pod_of
 from gatekeep.cluster.embedded.revisions import current_revision, hash_of
 from gatekeep.cluster.embedded.store import Object, Stored
+from gatekeep.cluster.embedded.surplus import oldest_first
 from gatekeep.cluster.embedded.templates import annotation, share, template_of
 from gatekeep.cluster.embedded.tolerations import runs_on
 from gatekeep.model.endpoints import is_ready
@@ -53,8 +54,8 @@ class DaemonSetController:
             self._controls.create_pod(daemon_set, pod)
         for node, found in by_node.items():
             keep = 1 if node in nodes else 0
-            active = [pod for pod in found if is_active(pod)]
-            for spare in sorted(active, key=newest_first)[: max(0, len(active) - keep)]:
+            active = sorted((pod for pod in found if is_active(pod)), key=oldest_first)
+            for spare in active[keep:]:
                 self._controls.delete_pod(daemon_set, spare)
 
     def _replace_old(self, daemon_set: Stored, by_node: ByNode, wanted: int, revision: str) -> None:
@@ -85,7 +86,7 @@ class DaemonSetController:
 
     def _status(self, daemon_set: Stored, by_node: ByNode, nodes: set[str], revision: str) -> Object:
         """Counts by Node; of several pods on one the oldest counts."""
-        oldest = [max(found, key=newest_first) for node, found in by_node.items() if node in nodes]
+        oldest = [min(found, key=oldest_first) for node, found in by_node.items() if node in nodes]
         ready = sum(is_ready(pod.typed) for pod in oldest)
         return {
             "observedGeneration": daemon_set.meta.get("generation", 0),

@@ -17,6 +17,7 @@ from gatekeep.cluster.embedded.admission import admission_problem
 from gatekeep.cluster.embedded.immutable import IMMUTABLE, immutable_problem
 from gatekeep.cluster.embedded.podmaker import GENERATION_ANNOTATION
 from gatekeep.cluster.embedded.store import COUNTED, TYPES, WORKLOADS, Object, clone
+from gatekeep.cluster.embedded.surplus import DELETION_COST, deletion_cost
 from gatekeep.model.errors import GatekeepError, PatchRejectedError, RefusedError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import Patch, apply
@@ -67,6 +68,7 @@ def created(ref: ObjectRef, data: Any) -> Object:
     """
     try:
         new = decoded(ref, data)
+        _check_cost(ref, new)
         if "resourceVersion" in new["metadata"]:
             raise _invalid(ref, "metadata.resourceVersion", "should not be set on objects to be created")
         if ref.kind == "Service" and not _SERVICE_NAME.fullmatch(ref.name):
@@ -103,6 +105,7 @@ def updated(ref: ObjectRef, old: Object, data: Any, *, status: bool = False) -> 
     :class:`GatekeepError` for another name (400).
     """
     new = decoded(ref, data)
+    _check_cost(ref, new)
     _check_immutable(ref, old, new)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     for key in ("generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"):
@@ -193,6 +196,12 @@ def _check_labels(ref: ObjectRef, data: Object) -> None:
             raise _invalid(ref, "metadata.annotations", f"Invalid value: {key!r}: {problems[0]}")
     if ref.kind in WORKLOADS:
         _check_selector(ref, data)
+
+
+def _check_cost(ref: ObjectRef, data: Object) -> None:
+    """ValidatePodSpecificAnnotations; what a cluster holds already may be older than this rule."""
+    if ref.kind == "Pod" and deletion_cost(data["metadata"].get("annotations") or {}) is None:
+        raise _invalid(ref, f"metadata.annotations[{DELETION_COST}]", "must be a 32bit integer")
 
 
 def _check_selector(ref: ObjectRef, data: Object) -> None:

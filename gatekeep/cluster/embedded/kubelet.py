@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
 from gatekeep.cluster.embedded.store import Event, Object, Store, Stored
 from gatekeep.cluster.embedded.tolerations import repelling_taints
+from gatekeep.model.objects import ObjectRef
 
 SCHEDULING_DELAY = 0.010
+TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 
 
 class Kubelet:
@@ -35,7 +37,9 @@ class Kubelet:
         if not node:
             return
         spec = {**current.data["spec"], "nodeName": node}
-        self._store.update(current, {**current.data, "spec": spec})
+        labels = {**current.labels, **self._topology(node)}
+        metadata = {**current.meta, **({"labels": labels} if labels else {})}
+        self._store.update(current, {**current.data, "metadata": metadata, "spec": spec})
         self._clock.after(self._start_seconds, lambda: self._run(pod))
 
     def _run(self, pod: Stored) -> None:
@@ -53,6 +57,14 @@ class Kubelet:
             "conditions": conditions(True, timestamp(self._clock.now())),
         }
         self._store.update(current, {**current.data, "status": status})
+
+    def _topology(self, node: str) -> Mapping[str, str]:
+        """What a pod takes over from its Node's labels, by default since 1.35.
+
+        https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/podtopologylabels/admission.go
+        """
+        found = self._store.find(ObjectRef("Node", "", node))
+        return {key: found.labels[key] for key in TOPOLOGY if key in found.labels} if found is not None else {}
 
     def _emptiest_node(self) -> str:
         """The schedulable Node with the fewest pods; empty when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from gatekeep.cluster.embedded.access import access_to, refused
@@ -13,7 +14,7 @@ from gatekeep.model.plan import Access
 from gatekeep.model.record import MANAGED_BY
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
-OPTIONAL = ("Node", "ConfigMap", POLICY, BINDING)
+OPTIONAL = ("Node", "ConfigMap", POLICY, BINDING, "PodDisruptionBudget")
 """Kinds that a snapshot may lack; without the others there is nothing to plan with."""
 
 
@@ -23,6 +24,8 @@ def read_snapshot(
     namespaces: Sequence[str],
     may: Callable[[Access], bool],
     unserved: Collection[str] = (),
+    *,
+    time: datetime,
 ) -> Snapshot:
     """Every kind, listed in ``namespaces`` (none given means all). Raises :class:`ForbiddenError`, see ``OPTIONAL``."""
     plurals = frozenset(RESOURCES[kind].plural for kind in unserved)
@@ -50,6 +53,8 @@ def read_snapshot(
         nodes=tuple(listed("Node")),
         config_maps=tuple(listed("ConfigMap", {MANAGED_BY: "gatekeep"})),
         admission=tuple(item for kind in (POLICY, BINDING) for item in listed(kind, {MANAGED_BY: "gatekeep"})),
+        budgets=tuple(listed("PodDisruptionBudget")),
+        time=time,
         unserved=plurals,
         missing=frozenset(missing),
     )

@@ -14,6 +14,7 @@ from gatekeep.cluster.embedded.clock import VirtualClock, timestamp
 from gatekeep.model.admission import BINDING, POLICY
 from gatekeep.model.objects import (
     AdmissionObject,
+    Budget,
     ConfigMap,
     EndpointSlice,
     Lease,
@@ -38,6 +39,7 @@ TYPES: Mapping[str, type[Any]] = {
     "Node": Node,
     "ConfigMap": ConfigMap,
     "Lease": Lease,
+    "PodDisruptionBudget": Budget,
     **dict.fromkeys((POLICY, BINDING), AdmissionObject),
     **dict.fromkeys(WORKLOADS, Workload),
 }

@@ -6,9 +6,9 @@ kube-controller-manager shares its informers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from gatekeep.cluster.embedded.claims import is_active, surplus
+from gatekeep.cluster.embedded.claims import is_active
 from gatekeep.cluster.embedded.controls import ConflictError, Controls
 from gatekeep.cluster.embedded.daemonsets import DaemonSetController
 from gatekeep.cluster.embedded.deployments import DeploymentController
@@ -17,6 +17,7 @@ from gatekeep.cluster.embedded.podmaker import pod_of
 from gatekeep.cluster.embedded.statefulsets import StatefulSetController
 from gatekeep.cluster.embedded.status import replica_set_status
 from gatekeep.cluster.embedded.store import WORKLOADS, Event, Stored
+from gatekeep.cluster.embedded.surplus import doomed
 from gatekeep.cluster.embedded.templates import replicas_of, template_of
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.selectors import matches
@@ -104,6 +105,21 @@ class WorkloadControllers:
         if not controls.is_blind(replica_set):
             for _ in range(replicas_of(replica_set) - len(pods)):
                 controls.create_pod(replica_set, pod_of(replica_set, template_of(replica_set), {}))
-            for pod in surplus(pods, len(pods) - replicas_of(replica_set)):
+            spare = len(pods) - replicas_of(replica_set)
+            related = self._related_pods(replica_set) if spare > 0 else ()
+            for pod in doomed(pods, related, spare, controls.clock.now()):
                 controls.delete_pod(replica_set, pod)
         controls.write_status(replica_set, replica_set_status(replica_set, pods))
+
+    def _related_pods(self, replica_set: Stored) -> Iterator[Stored]:
+        """The active pods that any ReplicaSet of the same controller selects; none for one without a controller.
+
+        https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/replicaset/replica_set.go
+        (getIndirectlyRelatedPods)
+        """
+        namespace, owner = replica_set.ref.namespace, replica_set.controller_uid
+        known = self._controls.informers["ReplicaSet"].list(namespace)
+        selectors = [item.typed.spec.selector for item in known if owner is not None and item.controller_uid == owner]
+        for pod in self._controls.pods.list(namespace):
+            if is_active(pod) and any(matches(selector, pod.labels) for selector in selectors):
+                yield pod

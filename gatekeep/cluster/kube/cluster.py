@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
@@ -95,7 +96,8 @@ class KubeCluster:
 
     def snapshot(self, namespaces: Sequence[str]) -> Snapshot:
         """Every kind gatekeep looks at, listed once, side by side, in ``namespaces``; none given means all."""
-        return snapshot(self._caller, namespaces, self._identify)
+        found = snapshot(self._caller, namespaces, self._identify)
+        return replace(found, time=self._clock.now())  # only the answers to the lists say what the server's time is
 
     def raw_objects(
         self, namespaces: Sequence[str], report: Callable[[str, str], None] = lambda plural, reason: None

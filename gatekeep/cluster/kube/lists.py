@@ -142,8 +142,10 @@ def _sharer() -> Callable[[Any], None]:
         put(meta, "namespace", known.setdefault(meta.namespace, meta.namespace))
         put(meta, "labels", labels.setdefault(tuple(meta.labels.items()), meta.labels))
         put(meta, "owner_references", known.setdefault(meta.owner_references, meta.owner_references))
+        put(meta, "annotations", known.setdefault(meta.annotations, meta.annotations))
         put(spec, "node_name", known.setdefault(spec.node_name, spec.node_name))
         put(spec, "containers", known.setdefault(spec.containers, spec.containers))
         put(status, "conditions", known.setdefault(status.conditions, status.conditions))
+        put(status, "container_statuses", known.setdefault(status.container_statuses, status.container_statuses))
 
     return share

@@ -12,7 +12,7 @@ from gatekeep.cluster.kube.calls import Caller
 from gatekeep.cluster.kube.lists import WorkloadItem, list_all, prepare
 from gatekeep.cluster.resources import RESOURCES
 from gatekeep.model.errors import ForbiddenError, NotFoundError
-from gatekeep.model.objects import AdmissionObject, ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service
+from gatekeep.model.objects import AdmissionObject, Budget, ConfigMap, EndpointSlice, Node, OwnedMeta, Pod, Service
 from gatekeep.model.snapshot import ClusterIdentity, Snapshot
 
 WORKLOAD_KINDS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
@@ -35,10 +35,10 @@ def snapshot(
 ) -> Snapshot:
     """The snapshot of ``namespaces`` (none: all). ``identify`` gives the identity and what of it could not be read.
 
-    Nodes, ConfigMaps, admission policies and the identity may be missing; any other kind that may not be listed raises
-    :class:`ForbiddenError`.
+    Nodes, ConfigMaps, admission policies, PodDisruptionBudgets and the identity may be missing; any other kind that may
+    not be listed raises :class:`ForbiddenError`.
     """
-    prepare((Pod, Service, EndpointSlice, WorkloadItem, Node, ConfigMap, AdmissionItem))
+    prepare((Pod, Service, EndpointSlice, WorkloadItem, Node, ConfigMap, AdmissionItem, Budget))
     threads = ThreadPoolExecutor(PARALLEL_LISTS, thread_name_prefix="gatekeep-list")
     try:
         jobs = _Jobs(caller, threads, tuple(sorted(set(namespaces))) or ("",))
@@ -49,6 +49,7 @@ def snapshot(
         nodes = jobs.start("Node", Node)
         config_maps = jobs.start("ConfigMap", ConfigMap)
         admission = {kind: jobs.start(kind, AdmissionItem) for kind in ADMISSION_KINDS}
+        budgets = jobs.start("PodDisruptionBudget", Budget)
         who, unknown = threads.submit(identify).result()
         return Snapshot(
             identity=who,
@@ -63,6 +64,7 @@ def snapshot(
                 for kind, parts in admission.items()
                 for item in jobs.optional(RESOURCES[kind].plural, parts)
             ),
+            budgets=tuple(jobs.optional("poddisruptionbudgets", budgets)),
             unserved=frozenset(jobs.unserved),
             missing=frozenset(jobs.missing) | unknown,
         )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeep.model.objects import ObjectMeta, Pod, PodSpec
-from gatekeep.strategies.canary import chosen, shares
+from gatekeep.model.objects import Pod, PodMeta, PodSpec
+from gatekeep.strategies.shares import chosen, shares
 
 ZONES = {"node1": "a", "node2": "a", "node3": "b", "node4": "c"}
 
@@ -56,7 +56,7 @@ def pods(count: int) -> list[Pod]:
     """Pods over four nodes in three zones."""
     return [
         Pod(
-            metadata=ObjectMeta(name=f"pod-{number:02}", uid=str(number)),
+            metadata=PodMeta(name=f"pod-{number:02}", uid=str(number)),
             spec=PodSpec(node_name=f"node{number % 4 + 1}"),
         )
         for number in range(count)

@@ -1,0 +1,53 @@
+"""``gatekeep abort``: back to the stable state, by hand."""
+
+from __future__ import annotations
+
+import click
+
+from gatekeep.cli import options
+from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
+
+
+@options.command(
+    "abort",
+    "gatekeep abort web -n dockercoins",
+    'gatekeep abort dockercoins/web --reason "slow checkout"',
+    notes="GATE is NAME with -n, or NAMESPACE/NAME. It goes to weight 0, to the former colour, or to where a run began "
+    "that did not end. It never changes Git.",
+)
+@click.argument("gate")
+@click.option("--reason", metavar="TEXT", default="", help="Why, for whoever looks at the gate later.")
+@options.dry_snapshot_option
+@options.gate_namespace_option
+@options.write_options
+@options.output_options
+@options.timeout_option
+@options.cluster_options
+def command(
+    access: ClusterFlags,
+    output: OutputFlags,
+    writing: WriteFlags,
+    gate: str,
+    reason: str,
+    snapshot_file: str | None,
+    namespace: str | None,
+    timeout: int,
+) -> int:
+    """The same flow as ``apply``."""
+    from gatekeep.cli import carry_out, session
+    from gatekeep.cli.planned import command_for, gate_name
+    from gatekeep.operations.runs import plan_abort
+    from gatekeep.render.runs import after_abort
+
+    session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
+    name = gate_name(gate, namespace)
+    carry_out.require_answer(writing)
+    if writing.dry_run:
+        view = session.look(access, snapshot_file, [name.namespace])
+        plan = plan_abort(name, view.snapshot, reason=reason, timeout_seconds=timeout)
+        return carry_out.show_and_stop(plan, output, writing, access)
+    with session.opened(access) as cluster:
+        snapshot = cluster.snapshot([name.namespace])
+        plan = plan_abort(name, snapshot, reason=reason, timeout_seconds=timeout)
+        ways = carry_out.Ways(command_for("abort", str(name), access), access, "abort", after_abort(plan.gates))
+        return carry_out.plan_then_apply(cluster, plan, snapshot, output, writing, ways)

@@ -1,0 +1,1 @@
+"""The only door to metrics: one query in, what was measured out."""
