@@ -91,9 +91,15 @@ def _aborted(context: Context, step: Step, error: CheckFailedError) -> None:
     for gate in context.plan.gates:
         if step.policy == f"TrafficGate {gate.namespace}/{gate.name}" and gate.progress is not None:
             done = [stage.progress.step for stage in gate.stages if stage.through < step.number]
-            where = done[-1] if done else gate.progress.step
+            where = done[-1] if done else _recorded_step(context, gate, gate.progress.run)
             progress = Progress(run=gate.progress.run, phase="Aborted", step=where, reason=error.message)
             _record(context, gate, progress)
+
+
+def _recorded_step(context: Context, gate: GateTarget, run: str) -> int:
+    """Where the run stood when the plan began."""
+    record, _ = history.read(context.cluster, GateName(gate.namespace, gate.name))
+    return record.progress.step if record and record.progress and record.progress.run == run else 0
 
 
 def _record(context: Context, gate: GateTarget, progress: Progress) -> None:

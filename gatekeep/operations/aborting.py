@@ -11,7 +11,6 @@ from gatekeep.model.errors import GatekeepError
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.model.record import GateName
-from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.runs import failed_gates, plan_abort
 from gatekeep.operations.verify import require_applicable
 from gatekeep.proof.verify import VerifiedPlan
@@ -37,21 +36,11 @@ def abort_failed(cluster: Cluster, plan: Plan, reason: str, apply: Apply) -> tup
     namespaces = sorted({gate.namespace for gate in plan.gates})
     try:
         snapshot = resending(cluster.clock, lambda: cluster.snapshot(namespaces))
-        gates = _failed_now(plan, snapshot)
+        gates = failed_gates(plan, snapshot)
     except GatekeepError as error:
         gates = [GateName(gate.namespace, gate.name) for gate in plan.gates if gate.progress is not None]
         return tuple(Aborted(gate, error=error) for gate in gates)
     return tuple(_aborted(cluster, gate, namespaces, reason, apply) for gate in gates)
-
-
-def _failed_now(plan: Plan, snapshot: Snapshot) -> list[GateName]:
-    """Without the gates that were aborted before, and those that the plan retires."""
-    under_way = {
-        GateName(gate.namespace, gate.name)
-        for gate in plan.gates
-        if gate.progress is not None and gate.progress.phase != "Aborted"
-    }
-    return [gate for gate in failed_gates(plan, snapshot) if gate in under_way]
 
 
 def _aborted(cluster: Cluster, gate: GateName, namespaces: list[str], reason: str, apply: Apply) -> Aborted:

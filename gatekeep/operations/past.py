@@ -12,9 +12,7 @@ from gatekeep.operations.plan import require_record
 from gatekeep.operations.standing import run_status, seconds_between, seconds_since, strategy_of
 
 
-def past_runs(
-    snapshot: Snapshot, *, gate: GateName | None = None, namespace: str | None = None
-) -> tuple[PastRun, ...]:
+def past_runs(snapshot: Snapshot, *, gate: GateName | None = None, namespace: str | None = None) -> tuple[PastRun, ...]:
     """The recorded runs, newest first: of one gate, of all in a namespace, or of all there are.
 
     Raises :class:`RefusedError` when the gate has no record.

@@ -44,10 +44,8 @@ def plan_abort(gate: GateName, snapshot: Snapshot, *, reason: str = "", timeout_
     return finish([(course, record)], snapshot)
 
 
-def plan_undo(
-    run_id: str | None, snapshot: Snapshot, *, namespace: str | None = None, timeout_seconds: int = 300
-) -> Plan:
-    """The plan back to where a run began, by default the last one; for every gate that the run was for.
+def plan_undo(run_id: str, snapshot: Snapshot, *, namespace: str | None = None, timeout_seconds: int = 300) -> Plan:
+    """The plan back to where a run began, for every gate that the run was for.
 
     Raises :class:`RefusedError` when no such run is recorded, and where a selector or a template is not as the last run
     left it, naming who changed it.
@@ -66,14 +64,10 @@ def plan_undo(
     return finish(pairs, snapshot)
 
 
-def _runs_of(run_id: str | None, records: Mapping[GateName, Record]) -> list[tuple[GateName, Run]]:
-    runs = [(gate, run) for gate, record in sorted(records.items()) for run in record.runs]
-    if not runs:
-        raise RefusedError("no run is recorded", hint="gatekeep history lists the runs")
-    wanted = run_id or max(run.id for _, run in runs)
-    found = [(gate, run) for gate, run in runs if run.id == wanted]
+def _runs_of(run_id: str, records: Mapping[GateName, Record]) -> list[tuple[GateName, Run]]:
+    found = [(gate, run) for gate, record in sorted(records.items()) for run in record.runs if run.id == run_id]
     if not found:
-        raise RefusedError(f"no run {wanted} is recorded", hint="gatekeep history lists the runs that are")
+        raise RefusedError(f"no run {run_id} is recorded", hint="gatekeep history lists the runs that are")
     return found
 
 
@@ -129,9 +123,10 @@ def _spec_of(item: ManagedFieldsEntry) -> Mapping[str, Any]:
 
 
 def failed_gates(plan: Plan, snapshot: Snapshot) -> list[GateName]:
-    """The gates of ``plan`` whose run a failed check has aborted, and whose canary is to be taken out."""
+    """The gates whose run a failed check of ``plan`` has aborted: it was to go on, and the record says it is over."""
     records = records_in(snapshot)
-    names = [GateName(gate.namespace, gate.name) for gate in plan.gates]
+    going = [gate for gate in plan.gates if gate.progress is not None and gate.progress.phase != "Aborted"]
+    names = [GateName(gate.namespace, gate.name) for gate in going]
     return [name for name in names if name in records and _is_aborted(records[name])]
 
 

@@ -84,9 +84,7 @@ def _question(name: GateName, record: Record, snapshot: Snapshot) -> Question:
 
 def _rotation(name: GateName, record: Record, snapshot: Snapshot) -> _Rotation:
     known = known_gates(name, record.policy, record)
-    services = [
-        found for item in services_of(record) if (found := snapshot.service(name.namespace, item)) is not None
-    ]
+    services = [found for item in services_of(record) if (found := snapshot.service(name.namespace, item)) is not None]
     members = _distinct(pod for item in services for pod in _matched(item, item.spec.selector or {}, snapshot))
     candidates = _distinct(
         pod for item in services for pod in _matched(item, base_of(item.spec.selector or {}, known), snapshot)

@@ -113,6 +113,8 @@ def _apart(wanted: Wanted, record: Record | None, bases: Sequence[Mapping[str, s
         recorded=recorded if wanted.back_to is None else wanted.back_to.isolations,
         complete=wanted.complete,
         now=snapshot.time,
+        undoes=wanted.back_to is not None,
+        inside=frozenset(pod.uid for pod in pods if pod.labels.get(wanted.policy.gate.key) == wanted.policy.gate.value),
     )
     behind = [pod for pod in pods if any(matches_map(base, pod.labels) for base in bases)]
     found = resolve(asked, behind, {pod.uid: pod for pod in pods})
@@ -154,12 +156,12 @@ def _check_wait(check: Check) -> CheckWait:
 
 def _picked(question: Question, task: GateTask) -> tuple[str, ...]:
     """Who was picked by number until now, as far as that can be told: who is in, and no template gives the label."""
-    if question.policy.spec.rotation.canary is None:
+    if question.policy.spec.rotation.canary is None and question.policy.spec.new_pods == "Join":
         return ()
     snapshot = question.snapshot
     inside = (pod for pod in snapshot.pods_in(question.policy.namespace) if question.is_in(pod))
     picked = [pod.uid for pod in inside if in_match(task.group, pod.labels, snapshot.owner_uids(pod))]
-    return tuple(sorted(picked)[:_KEPT_LIMIT])
+    return tuple(sorted(picked)) if len(picked) <= _KEPT_LIMIT else ()
 
 
 def _leg_tasks(

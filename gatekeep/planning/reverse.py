@@ -59,7 +59,9 @@ def _preview_task(gate: GateTarget, begin: Snapshot, end: Snapshot) -> GateTask:
     label = Gate(key=gate.key, value=PREVIEW_VALUE)
     service = begin.service(gate.namespace, gate.preview)
     stood = service is not None and (service.spec.selector or {}).get(label.key) == label.value
-    held = [pod.uid for pod in begin.pods_in(gate.namespace) if pod.labels.get(label.key) == label.value]
+    apart = {pod.uid for pod in released(gate, begin, end)}
+    pods = [pod for pod in begin.pods_in(gate.namespace) if pod.uid not in apart]
+    held = [pod.uid for pod in pods if pod.labels.get(label.key) == label.value]
     return GateTask(
         name=GateName(gate.namespace, gate.name),
         services=find_services([gate.preview], GateName(gate.namespace, gate.name), end),

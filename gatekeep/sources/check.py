@@ -192,7 +192,8 @@ def _ambiguous(node: Scalar, kinds: list[str], file: str, name: str) -> Problem 
         return None
     reader, reading = ("Kubernetes", seen.kubernetes) if seen.kubernetes != "string" else ("YAML 1.1", seen.yaml_11)
     what = "null" if reading == "null" else f"a {reading}"
-    return Problem(where, f"{name}: {shown(node.text)} is {what} to {reader}", f"write {quoted(node.text)}")
+    message = f"{name}: {shown(node.text)} is {what} to {reader}"
+    return Problem(where, message, f"write {quoted(node.text)}", "unquoted-scalar")
 
 
 def _null(node: Node, file: str, name: str) -> Problem:

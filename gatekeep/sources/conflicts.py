@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from gatekeep.model.policy import Isolation, LocatedPolicy, Policy, Position, TrafficGate
 from gatekeep.sources.problems import Problem, shown
 
+_RULE = "duplicate-policy"
 _First = dict[tuple[str, ...], tuple[str, Position]]
 
 
@@ -21,7 +22,7 @@ def conflicts(policies: Iterable[tuple[LocatedPolicy, Position]]) -> Iterator[Pr
         kind = type(policy).__name__
         if (other := _taken(first, ("name", kind, policy.namespace, policy.name), policy, place)) is not None:
             message = f"{kind} {policy.namespace}/{policy.name} stands already at {other[1]}"
-            yield Problem(place, message, "keep one of the two, or rename one")
+            yield Problem(place, message, "keep one of the two, or rename one", _RULE)
         elif isinstance(policy, TrafficGate):
             yield from _services(first, policy, place)
             yield from _key(first, policy, place)
@@ -36,7 +37,8 @@ def _services(first: _First, policy: TrafficGate, place: Position) -> Iterator[P
     for service in (*policy.spec.services, *preview):
         if (other := _taken(first, ("Service", policy.namespace, service), policy, place)) is not None:
             message = f"Service {policy.namespace}/{service} has a policy already: {other[0]} at {other[1]}"
-            yield Problem(place, message, "let one policy name the Service; a policy may name several Services")
+            hint = "let one policy name the Service; a policy may name several Services"
+            yield Problem(place, message, hint, _RULE)
 
 
 def _key(first: _First, policy: TrafficGate, place: Position) -> Iterator[Problem]:
@@ -45,14 +47,15 @@ def _key(first: _First, policy: TrafficGate, place: Position) -> Iterator[Proble
             f"gate key {shown(policy.gate.key)} in {policy.namespace} belongs to TrafficGate {other[0]} at {other[1]} "
             "already: the two could want opposite things of one pod"
         )
-        yield Problem(place, message, "give each gate a key of its own, or let one policy name all the Services")
+        hint = "give each gate a key of its own, or let one policy name all the Services"
+        yield Problem(place, message, hint, _RULE)
 
 
 def _pods(first: _First, policy: Isolation, place: Position) -> Iterator[Problem]:
     for pod in policy.spec.pods.names or ():
         if (other := _taken(first, ("pod", policy.namespace, policy.spec.gate, pod), policy, place)) is not None:
             message = f"pod {policy.namespace}/{shown(pod)} is isolated already: by {other[0]} at {other[1]}"
-            yield Problem(place, message, "let one Isolation of a gate name the pod")
+            yield Problem(place, message, "let one Isolation of a gate name the pod", _RULE)
 
 
 def _taken(first: _First, what: tuple[str, ...], policy: Policy, place: Position) -> tuple[str, Position] | None:

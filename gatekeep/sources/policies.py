@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,6 +13,7 @@ import msgspec.inspect as mi
 
 from gatekeep.model.plan import Finding, digest
 from gatekeep.model.policy import API_VERSION, LOCAL_CONFIG, LocatedPolicy, Policy, Position, TrafficGate
+from gatekeep.model.rules import RULES
 from gatekeep.sources.check import check, close
 from gatekeep.sources.choices import choice_problems
 from gatekeep.sources.conflicts import conflicts
@@ -46,6 +47,14 @@ _MARK = re.compile(re.escape(GROUP) + r"/v[0-9]")  # a file with this text is ta
 _CLASSES: dict[str, type[Policy]] = {cls.__name__: cls for cls in get_args(Policy)}
 
 
+class LocatedNode(NamedTuple):
+    """A document with the places of all that it says: in which file, and the folder that lies in."""
+
+    node: MapNode
+    file: str
+    folder: str
+
+
 class LocatedManifest(NamedTuple):
     """A plain manifest as Git has it, and where it stands. Only its kind is known to be right."""
 
@@ -55,12 +64,28 @@ class LocatedManifest(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """What the named files say. Policies are sorted by file and place in it; ``places`` say where as errors do."""
+    """What the named files say. Policies are sorted by file and place in it; ``places`` say where as errors do.
+
+    ``notes`` are what is odd and no mistake. ``nodes`` are those of the policies, in their order, ``others`` those of
+    all other objects; both are empty unless asked for. ``files`` are names as in positions, with the openable ones.
+    """
 
     policies: tuple[LocatedPolicy, ...] = ()
     places: tuple[Position, ...] = ()
     manifests: tuple[LocatedManifest, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    notes: tuple[Problem, ...] = ()
+    nodes: tuple[LocatedNode, ...] = ()
+    others: tuple[LocatedNode, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The notes as a plan holds them."""
+        return tuple(
+            Finding(severity=RULES[item.rule].severity, rule=item.rule, message=item.message,
+                    file=item.position.file, line=item.position.line)
+            for item in self.notes
+        )  # fmt: skip
 
 
 @dataclass
@@ -71,9 +96,13 @@ class _Found:
     places: list[Position] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     manifests: list[LocatedManifest] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     synced: set[str] = field(default_factory=set)
+    nodes: list[LocatedNode] = field(default_factory=list)
+    others: list[LocatedNode] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    keep_nodes: bool = False
 
 
 class _Place(NamedTuple):
@@ -94,7 +123,21 @@ def load_policies(
     every working directory; with ``full_paths`` they hold openable ones, as errors always do. Raises
     :class:`DocumentErrors` with every problem of every file.
     """
-    found = _Found()
+    repository, problems = read_repository(paths, stdin=stdin, full_paths=full_paths)
+    if problems:
+        raise DocumentErrors(problems)
+    return repository
+
+
+def read_repository(
+    paths: Sequence[Path | Literal["-"]],
+    *,
+    stdin: bytes | None = None,
+    full_paths: bool = False,
+    keep_nodes: bool = False,
+) -> tuple[Repository, tuple[Problem, ...]]:
+    """As :func:`load_policies`, but what is wrong stands beside what could be read."""
+    found = _Found(keep_nodes=keep_nodes)
     for path in paths:
         try:
             if str(path) == STDIN:
@@ -104,14 +147,16 @@ def load_policies(
         except DocumentErrors as error:
             found.problems.extend(error.problems)
     found.problems.extend(conflicts(zip(found.policies, found.places, strict=True)))
-    if found.problems:
-        raise DocumentErrors(found.problems)
-    return Repository(
+    repository = Repository(
         policies=tuple(found.policies),
         places=tuple(found.places),
         manifests=tuple(found.manifests),
-        findings=(*found.findings, *_synced(found)),
+        notes=(*found.notes, *_synced(found)),
+        nodes=tuple(found.nodes),
+        others=tuple(found.others),
+        files=found.files,
     )
+    return repository, tuple(found.problems)
 
 
 def _stdin(data: bytes | None) -> bytes:
@@ -137,12 +182,13 @@ def _read_path(path: Path, found: _Found, *, full_paths: bool) -> None:
 def _read(data: bytes, place: _Place, found: _Found) -> None:
     """Adds what one file holds. Raises :class:`DocumentErrors` when nothing of it can be used."""
     text = text_of(data, place.shown)
+    found.files.setdefault(place.lasting, place.shown)
     try:
         documents = read_documents(text, place.shown)
     except DocumentErrors as error:
         if place.named or _MARK.search(text):
             raise
-        found.findings.append(_skipped(error, place))
+        found.notes.append(_skipped(error, place))
         return
     before = len(found.policies), len(found.problems)
     for node in _expanded(documents):
@@ -152,10 +198,11 @@ def _read(data: bytes, place: _Place, found: _Found) -> None:
         found.problems.extend(file_error(place.shown, "no policy in this file", hint).problems)
 
 
-def _skipped(error: DocumentErrors, place: _Place) -> Finding:
+def _skipped(error: DocumentErrors, place: _Place) -> Problem:
     first = error.problems[0]
     message = f"not read, so nothing is known of what it would change: {first.message}"
-    return _finding("manifest-unreadable", message, place.lasting, first.position.line)
+    where = Position(place.lasting, first.position.line, first.position.column)
+    return Problem(where, message, rule="manifest-unreadable")
 
 
 def _expanded(documents: Sequence[Node]) -> Iterator[Node]:
@@ -177,6 +224,8 @@ def _take(node: Node, place: _Place, found: _Found) -> None:
         found.problems.extend(problems)
     elif version and kind:
         found.synced.add(place.folder)
+        if found.keep_nodes:
+            found.others.append(LocatedNode(node, place.shown, place.folder))
         if kind in MANIFEST_KINDS and version in _MANIFEST_VERSIONS:
             found.manifests.append(LocatedManifest(plain_data(node), position(node, place.lasting)))
 
@@ -213,31 +262,28 @@ def _add_policy(node: MapNode, kind: str, place: _Place, found: _Found) -> list[
     found.policies.append(LocatedPolicy(policy, where, digest(msgspec.to_builtins(policy))))
     found.places.append(position(node, place.shown))
     found.folders.append(place.folder)
-    found.findings.extend(_unused_checks(policy, node, place.lasting))
+    found.notes.extend(_unused_checks(policy, node, place.lasting))
+    if found.keep_nodes:
+        found.nodes.append(LocatedNode(node, place.shown, place.folder))
     return []
 
 
-def _unused_checks(policy: Policy, node: Node, file: str) -> Iterator[Finding]:
+def _unused_checks(policy: Policy, node: Node, file: str) -> Iterator[Problem]:
     """A check that somebody wrote and nobody asks."""
     if not isinstance(policy, TrafficGate):
         return
     for index in unused_checks(policy.spec):
         message = f"no step of the canary asks the check {policy.spec.checks[index].name}"
-        yield _finding("unused-check", message, file, place_of(node, file, "spec", "checks", index).line)
+        yield Problem(place_of(node, file, "spec", "checks", index), message, rule="unused-check")
 
 
-def _synced(found: _Found) -> Iterator[Finding]:
+def _synced(found: _Found) -> Iterator[Problem]:
     """Policies that ``kubectl apply``, Argo CD or Flux would try to send to a cluster, which has no such kind."""
     for located, folder in zip(found.policies, found.folders, strict=True):
         marked = located.policy.metadata.annotations.get(LOCAL_CONFIG) == "true"
         if not marked and (folder in found.synced or (folder and has_kustomization(folder))):
             message = f'a sync may read this policy, and no cluster knows its kind; annotate {LOCAL_CONFIG}: "true"'
-            where = located.position
-            yield _finding("local-config", message, where.file, where.line)
-
-
-def _finding(rule: str, message: str, file: str, line: int) -> Finding:
-    return Finding(severity="warning", rule=rule, message=message, file=file, line=line)
+            yield Problem(located.position, message, rule="local-config")
 
 
 def _text(node: MapNode, key: str) -> str:

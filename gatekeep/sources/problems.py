@@ -9,17 +9,22 @@ import msgspec
 
 from gatekeep.model.errors import InvalidInputError
 from gatekeep.model.policy import Position
+from gatekeep.model.rules import INVALID_DOCUMENT
 
 _SHOWN = 60  # characters of somebody else's text that a message repeats
 _LISTED = 100  # problems that one message lists
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One mistake: ``message`` says what was expected and found, ``hint`` what to do. Printed as the errors are."""
+    """One mistake: ``message`` says what was expected and found, ``hint`` what to do. Printed as the errors are.
+
+    ``rule`` is the id of what it breaks, one of :data:`gatekeep.model.rules.RULES`.
+    """
 
     position: Position
     message: str
     hint: str = ""
+    rule: str = INVALID_DOCUMENT
 
     def __str__(self) -> str:
         head = f"{self.position}: {self.message}"

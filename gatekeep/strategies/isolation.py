@@ -24,13 +24,16 @@ BY_POLICY = "Isolation "
 class Asked:
     """What is to be isolated: by policies, and what stands already.
 
-    With ``complete`` the policies are all there are, and what a policy isolated that is not among them is over.
+    With ``complete`` the policies are all there are, and what a policy isolated that is not among them is over. Of a
+    count the pods that are ``inside`` the rotation, by uid, come first. With ``undoes`` no policies were asked.
     """
 
     policies: Sequence[Isolation] = ()
     recorded: Sequence[Isolated] = ()
     complete: bool = False
     now: Moment | None = None
+    inside: frozenset[str] = frozenset()
+    undoes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +64,20 @@ def resolve(asked: Asked, candidates: Sequence[Pod], alive: Mapping[str, Pod]) -
     findings: list[Finding] = []
     old = {item.name: item for item in asked.recorded if item.by.startswith(BY_POLICY)}
     for policy in sorted(asked.policies, key=lambda item: item.name):
-        item = _of_policy(policy, old.get(policy.name), asked.now, candidates, alive)
+        item = _of_policy(policy, old.get(policy.name), asked, candidates, alive)
         found.append(item)
         findings.extend(_notes(policy, item, alive))
     named = {item.name for item in found}
     for item in asked.recorded:
         by_policy = item.by.startswith(BY_POLICY)
-        if by_policy and (item.name in named or asked.complete):
-            continue
         pods = tuple(pod for pod in item.pods if pod.uid in alive)
-        if pods and not _is_over(item.expires, asked.now):
-            found.append(msgspec.structs.replace(item, pods=pods))
-        if by_policy and pods:
+        if not pods or (by_policy and (item.name in named or asked.complete)):
+            continue
+        if _is_over(item.expires, asked.now):
+            findings.append(_expired(item))
+            continue
+        found.append(msgspec.structs.replace(item, pods=pods))
+        if by_policy and not asked.undoes:
             findings.append(_lost(item))
     _refuse_two(found)
     held = {pod.uid for item in found for pod in item.pods}
@@ -83,7 +88,7 @@ def resolve(asked: Asked, candidates: Sequence[Pod], alive: Mapping[str, Pod]) -
 
 
 def _of_policy(
-    policy: Isolation, old: Isolated | None, now: Moment | None, candidates: Sequence[Pod], alive: Mapping[str, Pod]
+    policy: Isolation, old: Isolated | None, asked: Asked, candidates: Sequence[Pod], alive: Mapping[str, Pod]
 ) -> Isolated:
     spec = policy.spec
     expires = timestamp(spec.expires) if spec.expires is not None else None
@@ -94,7 +99,7 @@ def _of_policy(
         by=f"{BY_POLICY}{policy.namespace}/{policy.name}",
         expires=expires,
     )
-    if _is_over(expires, now):
+    if _is_over(expires, asked.now):
         if old is None:
             raise RefusedError(
                 f"it expired at {expires}, before it began",
@@ -108,20 +113,20 @@ def _of_policy(
             where=entry.by,
             hint="delete the document and apply, which returns them; then isolate anew",
         )
-    pods = _picked(policy, old, candidates, alive)
+    pods = _picked(policy, old, asked, candidates, alive)
     ended = "" if pods else "its pods are gone"
     return msgspec.structs.replace(entry, pods=pods, ended=ended)
 
 
 def _picked(
-    policy: Isolation, old: Isolated | None, candidates: Sequence[Pod], alive: Mapping[str, Pod]
+    policy: Isolation, old: Isolated | None, asked: Asked, candidates: Sequence[Pod], alive: Mapping[str, Pod]
 ) -> tuple[IsolatedPod, ...]:
     """Who is held: whoever it holds and still lives, then whom the policy says besides; of a count nobody is added."""
     choice = policy.spec.pods
     kept = {pod.uid: pod for pod in (old.pods if old is not None else ()) if pod.uid in alive}
     began = old is not None and not old.ended.startswith("expired")
     if choice.count is not None:
-        fresh = [] if began else _first(candidates, choice.count, choice.order or "Newest")
+        fresh = [] if began else _first(candidates, choice.count, choice.order or "Newest", asked.inside)
     elif choice.names is not None:
         known = {pod.name for pod in old.pods} if old is not None and began else set()
         lost = old is not None and began and bool(old.ended)
@@ -136,14 +141,23 @@ def _picked(
     return tuple(sorted(kept.values(), key=lambda pod: pod.name))
 
 
-def _first(pods: Sequence[Pod], count: int, order: str) -> list[Pod]:
-    """Those that serve before others; ties by name, so that equal clusters give equal plans."""
+def _first(pods: Sequence[Pod], count: int, order: str, inside: frozenset[str]) -> list[Pod]:
+    """Members before others; ties by name, so that equal clusters give equal plans.
+
+    Of the newest those that serve come first: a pod that is on its way up is not what was meant.
+    """
     there = sorted((pod for pod in pods if not is_terminal(pod)), key=lambda pod: pod.name)
     there.sort(key=lambda pod: pod.metadata.creation_timestamp or "", reverse=True)
     if order == "MostRestarts":
-        there.sort(key=lambda pod: sum(item.restart_count for item in pod.status.container_statuses), reverse=True)
-    there.sort(key=lambda pod: not serves(pod))
+        there.sort(key=_restarts, reverse=True)
+    else:
+        there.sort(key=lambda pod: not serves(pod))
+    there.sort(key=lambda pod: pod.uid not in inside)
     return there[:count]
+
+
+def _restarts(pod: Pod) -> int:
+    return sum(item.restart_count for item in pod.status.container_statuses)
 
 
 def _refuse_elsewhere(policy: Isolation, known: set[str], alive: Mapping[str, Pod]) -> None:
@@ -193,6 +207,11 @@ def _notes(policy: Isolation, item: Isolated, alive: Mapping[str, Pod]) -> list[
         message = "it never expires: nobody is reminded of it. Write expires"
         found.append(Finding(severity="warning", rule="isolation-without-end", object=where, message=message))
     return found
+
+
+def _expired(item: Isolated) -> Finding:
+    message = f"it expired at {item.expires}: its pods are in rotation with this plan"
+    return Finding(severity="warning", rule="isolation-over", object=item.by, message=message)
 
 
 def _lost(item: Isolated) -> Finding:

@@ -13,12 +13,16 @@ from gatekeep.strategies.rotation import run_identity
 def promoted(question: Question) -> Progress | None:
     """Where ``promote`` puts the run: past its pause, or at its start after an abort. None admits who is held.
 
+    One that was killed on its way goes on.
+
     Raises :class:`RefusedError` when there is nothing to promote.
     """
     run = run_identity(question)
     progress = question.progress if question.progress is not None and question.progress.run == run else None
     if progress is not None and progress.phase == "Aborted":
         return Progress(run=run, phase="Running", former=progress.former)
+    if progress is not None and progress.phase == "Running":
+        return progress
     if progress is not None and progress.phase == "Paused":
         return msgspec.structs.replace(progress, phase="Running", step=progress.step + 1, since="")
     if question.policy.spec.new_pods == "Hold":
@@ -31,7 +35,7 @@ def _standing(question: Question, progress: Progress | None) -> str:
         return "the gate is a pool, and holds no pods (newPods: Join)"
     if progress is None:
         return "the policy or the pods of its canary changed since the last apply, which is to begin a new run first"
-    return "the run is at its end" if progress.phase == "Done" else "the run stands at no pause; apply goes on with it"
+    return "the run is at its end"
 
 
 def aborted(question: Question, reason: str) -> Progress:

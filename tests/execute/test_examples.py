@@ -13,7 +13,7 @@ from gatekeep.operations.plan import plan_gates
 from gatekeep.sources.policies import load_policies
 from tests.execute.world import ALWAYS, carry_out, proved
 
-LAGS = ({}, {"pod_lag": 3.0}, {"service_lag": 3.0})
+LAGS: tuple[dict[str, float], ...] = ({}, {"pod_lag": 3.0}, {"service_lag": 3.0})
 
 
 @pytest.mark.parametrize("lag", LAGS)

@@ -26,6 +26,7 @@ from tests.execute.world import (
     Planner,
     bare,
     carry_out,
+    colored,
     labels_of,
     proved,
     record,
@@ -337,3 +338,14 @@ def test_labels_are_the_pods_own_while_it_is_out() -> None:
     target = gated()
     apply(target, ADOPTING, isolation(pods={"names": [FIRST]}))
     assert labels_of(target, [FIRST], "tier") == {FIRST: "one"}
+
+
+def test_a_pod_of_the_idle_colour_can_be_detached() -> None:
+    colors = colored("green", preview={"service": "rng-admin"})
+    target = bare(seed=3)
+    run(target, asks(colors))
+    target.clock.sleep(ALWAYS)
+    apply(target, colors, isolation(pods={"names": [FIRST]}, mode="Detach"))
+    assert owners(target, FIRST) == []
+    apply(target, colors)
+    assert held(target) == []

@@ -140,3 +140,17 @@ def test_a_gate_that_the_plan_retires_is_left_alone() -> None:
     error = runs.fails(plan)
     retired = GateTarget(NAMESPACE, "web", "Retire", "active", "yes", ("web",))
     assert abort_failed(runs.source, msgspec.structs.replace(plan, gates=(retired,)), error.message, runs.abort) == ()
+
+
+def test_the_record_says_at_which_step_the_check_failed() -> None:
+    source = made("web")
+    wanted = policy({"weight": 10}, {"pause": "1m"}, {"check": "errors"}, {"weight": 50}, {"pause": {}})
+    runs = Runs(source)
+    verified = require_applicable(runs.plan(wanted), source.snapshot([NAMESPACE]), now=source.clock.now())
+    runs.abort(verified)
+    source.clock.sleep(90)
+    runs.fails(runs.plan(wanted))
+    found = record_of(source.snapshot([NAMESPACE]), WEB)
+    assert found is not None
+    assert found.progress is not None
+    assert (found.progress.phase, found.progress.step) == ("Aborted", 1)

@@ -52,8 +52,10 @@ def promote(target: EmbeddedCluster) -> None:
 
 
 def undo(target: EmbeddedCluster, run_id: str | None = None) -> None:
-    """Goes back to where a run began."""
-    run(target, lambda snapshot: plan_undo(run_id, snapshot), "undo")
+    """Goes back to where a run began, by default the last one."""
+    found = record(target)
+    assert found is not None
+    run(target, lambda snapshot: plan_undo(run_id or found.runs[0].id, snapshot), "undo")
 
 
 def stands(target: EmbeddedCluster) -> tuple[str, int, int]:
@@ -158,10 +160,18 @@ def test_no_such_gate_and_no_such_run() -> None:
     for plan in (plan_promotion, plan_abort):
         with pytest.raises(RefusedError, match="there is no record of a gate"):
             plan(GATE, snapshot)
-    with pytest.raises(RefusedError, match="no run is recorded"):
-        plan_undo(None, snapshot)
     with pytest.raises(RefusedError, match="no run nobody is recorded"):
         plan_undo("nobody", paused().snapshot([NAMESPACE]))
+
+
+def test_an_undo_of_a_promotion_holds_them_again() -> None:
+    target = paused(gate(newPods="Hold"))
+    target.patch(ObjectRef("Deployment", NAMESPACE, "rng"), (Op("replace", "/spec/replicas", 4),))
+    target.clock.sleep(ALWAYS)
+    before = labels(target)
+    promote(target)
+    undo(target)
+    assert labels(target) == before
 
 
 def test_held_pods_are_promoted() -> None:
@@ -244,6 +254,8 @@ def test_an_undo_of_an_older_run_and_of_an_undo() -> None:
 def test_an_undo_is_refused_where_somebody_changed_a_field_and_names_who(ref: ObjectRef, op: Op, words: str) -> None:
     target = paused(gate(adopt="Template"))
     target.patch(ref, (op,), manager="kubectl-edit")
+    found = record(target)
+    assert found is not None
     target.clock.sleep(ALWAYS)
     with pytest.raises(RefusedError, match=f"{words}.*kubectl-edit"):
-        plan_undo(None, target.snapshot([NAMESPACE]))
+        plan_undo(found.runs[0].id, target.snapshot([NAMESPACE]))
