@@ -4,10 +4,11 @@ BIN := .venv/bin
 SETUP := .venv/ready
 OLDEST := 1.33
 ADOPTION := $(wildcard tests/e2e/test_adopt*.py) tests/e2e/test_workload_sequences.py
+SAMPLE := tests/e2e/test_adopt_loop.py tests/e2e/test_workload_sequences.py tests/e2e/test_contract.py
 CONTROL_PLANE := $(BIN)/python -m tests.controlplane
 E2E := $(CONTROL_PLANE) run -- $(BIN)/python -W error -m pytest
 
-.PHONY: demo test lint unit e2e adoptions control-planes bench examples clean
+.PHONY: demo test lint unit e2e e2e-long adoptions control-planes bench examples screenshots clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,7 +37,12 @@ control-planes: $(SETUP)
 
 # Everything on the newest minor; what depends on the minor on the oldest one too. Each in a network namespace of its own.
 e2e: control-planes
-	$(E2E) tests/e2e
+	$(E2E) tests/e2e -m "not long"
+	GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(SAMPLE)
+
+# The variants that take too long for every change: other lags, other kinds of workload, the oldest minor in full.
+e2e-long: control-planes
+	$(E2E) tests/e2e -m long
 	GATEKEEP_CONTROLPLANE_VERSION=$(OLDEST) $(E2E) $(ADOPTION) tests/e2e/test_contract.py
 
 # Adoption alone, often: 50 rounds of each loop, on both minors.
@@ -51,6 +57,10 @@ bench: $(SETUP)
 # Writes the clusters and the expected plans in examples/ anew.
 examples: $(SETUP)
 	$(BIN)/python -m examples.make
+
+# Takes the pictures in docs/images anew. Needs Chromium (Debian: apt-get install chromium fonts-dejavu-core).
+screenshots: $(SETUP)
+	$(BIN)/python -m examples.screenshots
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

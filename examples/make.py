@@ -10,6 +10,8 @@ from pathlib import Path
 
 from gatekeep.model.plan import Plan, to_json
 from gatekeep.operations.plan import plan_gates
+from gatekeep.render.html import plan_html
+from gatekeep.render.markdown import plan_markdown
 from gatekeep.render.style import Style
 from gatekeep.render.text import plan_text
 from gatekeep.sources.dumps import load_snapshot
@@ -82,7 +84,12 @@ def plan_of(example: str) -> Plan:
 def files_of(example: str) -> dict[str, str]:
     """What has to stand in an example's folder, by file name; the cluster comes first, since the plan is made of it."""
     plan = plan_of(example)
-    return {"plan.json": to_json(plan), "plan.txt": plan_text(plan, Style(width=WIDTH))}
+    return {
+        "plan.json": to_json(plan),
+        "plan.txt": plan_text(plan, Style(width=WIDTH)),
+        "plan.md": plan_markdown(plan),
+        "plan.html": plan_html(plan),
+    }
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 @options.dry_snapshot_option
 @options.gate_namespace_option
 @options.write_options
-@options.output_options
+@options.plan_output_options
 @options.timeout_option
 @options.cluster_options
 def command(
@@ -41,7 +41,6 @@ def command(
 
     session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
     name = gate_name(gate, namespace)
-    carry_out.require_answer(writing)
     if writing.dry_run:
         view = session.look(access, snapshot_file, [name.namespace])
         plan = plan_abort(name, view.snapshot, reason=reason, timeout_seconds=timeout)

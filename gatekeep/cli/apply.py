@@ -34,7 +34,7 @@ _DECIDED = {
 @options.policy_options
 @options.dry_snapshot_option
 @options.write_options
-@options.output_options
+@options.plan_output_options
 @options.timeout_option
 @click.option(
     "--prune", is_flag=True, help="Retire the gates of this --repository whose policy is gone; looks in all namespaces."
@@ -110,6 +110,7 @@ def _apply_saved(
         view = session.look(access, snapshot_file, namespaces)
         require_applicable(document, view.snapshot, now=view.now)
         return carry_out.show_and_stop(document, output, writing, access)
+    carry_out.refuse_views(output)
     with session.opened(access) as cluster:
         verified = require_applicable(document, cluster.snapshot(namespaces), now=cluster.clock.now())
         measure = carry_out.measuring(document, prometheus)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from gatekeep.cli.failures import say, to_stderr, usage
 from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 from gatekeep.cli.output import emit, error_style, style_of
-from gatekeep.cli.planned import CHANGES, commands, show, verdict
+from gatekeep.cli.planned import CHANGES, asks, commands, needs_address, show, verdict
 from gatekeep.cli.signals import stop_requests
 from gatekeep.model.errors import CheckFailedError, GatekeepError, IncompleteError
 from gatekeep.model.outcomes import GateRun, Outcome
@@ -23,7 +23,7 @@ from gatekeep.render.documents import plain, report_json
 from gatekeep.render.layout import counted, paragraph, some
 from gatekeep.render.progress import Progress
 from gatekeep.render.reports import outcome_text
-from gatekeep.render.runs import next_text
+from gatekeep.render.runs import POLICIES, after_abort, asking, next_text
 from gatekeep.render.style import is_terminal, style_for
 from gatekeep.render.text import plan_text, short_id
 
@@ -50,13 +50,19 @@ class Ways(NamedTuple):
     @property
     def apply(self) -> str:
         """The command that goes on from a pause once that is over."""
-        return self.on if self.action == "apply" else "gatekeep apply -f POLICIES"
+        return self.on if self.action == "apply" else POLICIES
 
 
 def require_answer(writing: WriteFlags) -> None:
     """Nobody to ask and nobody who said yes is a usage error, before anything is written."""
     if not writing.yes and not writing.dry_run and not is_terminal(sys.stdin):
         raise usage("there is no terminal to ask on", "say -y to apply without asking, or --dry-run to look first")
+
+
+def refuse_views(output: OutputFlags) -> None:
+    """A view of a plan is no report of what was done."""
+    if output.format not in ("text", "json"):
+        raise usage(f"-o {output.format} shows a plan, and this run would apply it", "say --dry-run, or -o json")
 
 
 def show_and_stop(plan: Plan, output: OutputFlags, writing: WriteFlags, access: ClusterFlags) -> int:
@@ -106,6 +112,7 @@ def plan_then_apply(
     """A plan made just now: shown, approved, applied. ``prometheus`` is the address that its checks ask."""
     from gatekeep.operations.verify import require_applicable
 
+    refuse_views(output)
     if not plan.proof.holds:
         return show_and_stop(plan, output, writing, ways.access)
     measure = measuring(plan, prometheus)
@@ -153,18 +160,20 @@ def carry_out(
 ) -> int:
     """Applies a verified plan and reports what happened. A run that stops half-way says how to go on and back."""
 
-    def apply(found: VerifiedPlan, action: str) -> Outcome:
-        return apply_with_progress(cluster, found, writing.lock_timeout, measure=measure, action=action)
+    run_id = new_run_id(cluster)
+
+    def apply(found: VerifiedPlan, action: str, run_id: str = "") -> Outcome:
+        return apply_with_progress(cluster, found, writing.lock_timeout, measure=measure, action=action, run_id=run_id)
 
     try:
-        outcome = apply(verified, ways.action)
+        outcome = apply(verified, ways.action, run_id)
     except CheckFailedError as error:
         from gatekeep.cli.failed_check import taken_out
 
         raise taken_out(cluster, plan, error, ways, lambda found: apply(found, "abort")) from error
     except IncompleteError as error:
         message, _, advice = error.message.partition("\n  → ")
-        hint = "\n".join(part for part in (advice, _ways(plan, ways)) if part)
+        hint = "\n".join(part for part in (advice, _ways(plan, ways, run_id)) if part)
         raise IncompleteError(message, where=error.where, hint=hint) from error
     runs = _runs(cluster, plan)
     if output.format == "json":
@@ -188,20 +197,35 @@ def _runs(cluster: Cluster, plan: Plan) -> tuple[GateRun, ...]:
 
 def _outcome(outcome: Outcome, plan: Plan, output: OutputFlags, ways: Ways, runs: Sequence[GateRun]) -> str:
     """What was done and where the runs stand; of a plan that was shown and had nothing to do only the latter."""
+    from gatekeep.operations.standing import gates_asking
+
     style, command = style_of(output), commands(ways.access)
-    news = next_text(runs, ways.apply, command, style)
-    if ways.git:
-        news.extend(paragraph(style.text(ways.git), style, first="  "))
-    if plan.writes or outcome.wrote or output.path:
+    asking_gates = gates_asking(plan, runs) if needs_address() else ()
+    news = next_text(runs, ways.apply, command, style, asking_gates)
+    reports = plan.writes or outcome.wrote or bool(output.path)
+    if git := ways.git or (_git(plan, runs) if reports else ""):
+        news.extend(paragraph(style.text(git), style, first="  "))
+    if reports:
         return outcome_text(outcome, plan, style, command, news)
     return "".join(f"{line}\n" for line in news)
 
 
-def _ways(plan: Plan, ways: Ways) -> str:
-    """Commands on lines of their own, set in."""
-    back = way_back(plan, commands(ways.access))
-    lines = [f"  {line}" for line in (*back.commands, back.words) if line]
-    return "\n".join(["the state is safe as it is. To go on:", f"  {ways.on}", "to go back:", *lines])
+def _git(plan: Plan, runs: Sequence[GateRun]) -> str:
+    """What Git has to say of runs that are aborted, though nobody has aborted them just now."""
+    aborted = {(item.namespace, item.name) for item in runs if item.run.phase == "Aborted"}
+    gates = [gate for gate in plan.gates if (gate.namespace, gate.name) in aborted]
+    return after_abort(gates) if gates else ""
+
+
+def _ways(plan: Plan, ways: Ways, run_id: str) -> str:
+    """Commands on lines of their own, set in; what is no command is said in the sentence before them."""
+    back = way_back(plan, commands(ways.access), run_id)
+    lines = ["the state is safe as it is. To go on:", f"  {asking(ways.on, asks=asks(plan))}"]
+    if back.commands:
+        lines.extend(["to go back:", *(f"  {line}" for line in back.commands)])
+    if back.words:
+        lines.append(f"{'and' if back.commands else 'to go back,'} {back.words}")
+    return "\n".join(lines)
 
 
 def outcome_json(outcome: Outcome, plan: Plan, action: str, runs: Sequence[GateRun]) -> str:
@@ -217,6 +241,7 @@ def apply_with_progress(
     *,
     measure: Measure | None = None,
     action: str = "apply",
+    run_id: str = "",
 ) -> Outcome:
     """One run, under a name that says who holds the lock."""
     from gatekeep.operations.apply import apply_plan
@@ -229,7 +254,7 @@ def apply_with_progress(
                 cluster,
                 verified,
                 identity=identity(),
-                run_id=new_run_id(cluster),
+                run_id=run_id or new_run_id(cluster),
                 listener=listener,
                 lock_timeout=lock_timeout,
                 stop=stop,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from gatekeep.cli.carry_out import Ways
 from gatekeep.cli.failures import say
-from gatekeep.cli.planned import command_for
+from gatekeep.cli.planned import asks, command_for, needs_address
 from gatekeep.model.errors import CheckFailedError, GatekeepError, IncompleteError
 from gatekeep.model.outcomes import Outcome
 from gatekeep.model.plan import Plan
 from gatekeep.render.layout import counted, some
+from gatekeep.render.runs import asking
 from gatekeep.render.text import short_id
 
 if TYPE_CHECKING:
@@ -53,11 +54,20 @@ def _out(item: Aborted) -> str:
 
 
 def _advice(found: tuple[Aborted, ...], plan: Plan, error: CheckFailedError, ways: Ways) -> list[str]:
+    from gatekeep.operations.standing import asks_again
+
     lines = [error.hint, "a change of the policy or of the canary's pods starts a new run; this one starts again with:"]
-    lines.extend(f"  {command_for('promote', str(item.gate), ways.access)}" for item in found)
+    for item in found:
+        command = command_for("promote", str(item.gate), ways.access)
+        lines.append(f"  {asking(command, asks=needs_address() and asks_again(plan, item.gate))}")
     lines.append(GIT)
     if len(plan.gates) > len(found):
-        lines.extend(["the plan's other gates stay where it stopped; to go on with them:", f"  {ways.on}"])
+        lines.extend(
+            [
+                "the plan's other gates stay where it stopped; to go on with them:",
+                f"  {asking(ways.on, asks=asks(plan))}",
+            ]
+        )
     return [line for line in lines if line]
 
 

@@ -98,16 +98,30 @@ cluster_options = gathered(
     ),
 )
 
-output_options = gathered(
-    "output",
-    OutputFlags,
-    (
-        click.option(
-            "--output", "-o", "output_format", type=click.Choice(["text", "json"]), default="text", help="Format."
-        ),
-        click.option(
-            "--out", "output_path", metavar="FILE", type=click.Path(dir_okay=False), help="Write there, not to stdout."
-        ),
+PLAN_FORMATS = ("text", "json", "markdown", "html", "patches", "script")
+"""The views of a plan; what a command that writes reports is text or json."""
+
+
+def _output_options(formats: tuple[str, ...], out: Decorator) -> Decorator:
+    kind = click.Choice(formats)
+    output = click.option("--output", "-o", "output_format", type=kind, default="text", help="Format.")
+    return gathered("output", OutputFlags, (output, out))
+
+
+output_options = _output_options(
+    ("text", "json"),
+    click.option(
+        "--out", "output_path", metavar="FILE", type=click.Path(dir_okay=False), help="Write there, not to stdout."
+    ),
+)
+plan_output_options = _output_options(
+    PLAN_FORMATS,
+    click.option(
+        "--out",
+        "output_path",
+        metavar="FILE",
+        type=click.Path(),
+        help="Write there, not to stdout; with -o patches a folder.",
     ),
 )
 

@@ -46,8 +46,11 @@ def to_stdout(text: str) -> None:
         raise GatekeepError(f"cannot write: {error.strerror}", where="stdout") from error
 
 
-def write_file(path: str, text: str) -> None:
-    """Replaces the file in one go: a reader sees the old document or the new one, never half of it."""
+def write_file(path: str, text: str, *, option: str = "--out") -> None:
+    """Replaces the file in one go: a reader sees the old document or the new one, never half of it.
+
+    ``option`` is the one that named it, for the error.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device, as /dev/stdout
@@ -65,7 +68,7 @@ def write_file(path: str, text: str) -> None:
             raise
     except OSError as error:
         raise GatekeepError(
-            f"cannot write: {error.strerror}", where=path, hint="choose another file with --out"
+            f"cannot write: {error.strerror}", where=path, hint=f"choose another file with {option}"
         ) from error
 
 

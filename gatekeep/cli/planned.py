@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,14 +16,14 @@ from gatekeep.model.durations import timestamp
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import Plan
 from gatekeep.model.record import GateName
-from gatekeep.model.waits import DEFAULT_TIMEOUT_SECONDS
-from gatekeep.render.documents import plan_json
+from gatekeep.model.waits import DEFAULT_TIMEOUT_SECONDS, CheckWait
+from gatekeep.render.formats import View, plan_as
 from gatekeep.render.layout import counted
-from gatekeep.render.text import plan_text, short_id
+from gatekeep.render.text import short_id
 
 if TYPE_CHECKING:
     from gatekeep.model.snapshot import Snapshot
-    from gatekeep.sources.policies import Repository
+    from gatekeep.sources.repository import Repository
 
 _WHICH_CLUSTER = {
     "kubeconfig": "--kubeconfig",
@@ -92,11 +93,25 @@ def show(
     plan: Plan, output: OutputFlags, access: ClusterFlags | None = None, *, next_step: str = "", proved: bool = True
 ) -> None:
     """The plan in the format and place asked for; commands in it are for the cluster of ``access``."""
-    if output.format == "json":
-        emit(plan_json(plan), output)
-    else:
-        text = plan_text(plan, style_of(output), proved=proved, next_step=next_step, command=commands(access))
-        emit(text, output)
+    if output.format == "patches":
+        write_patches(plan, output)
+        return
+    if output.path and os.path.isdir(output.path):
+        raise usage(f"--out {output.path} is a folder, and -o {output.format} writes a file", "name a file")
+    view = View(style_of(output), commands(access), proved, next_step)
+    emit(plan_as(output.format, plan, view), output)
+
+
+def write_patches(plan: Plan, output: OutputFlags) -> None:
+    """The folder of ``-o patches``."""
+    from gatekeep.cli.folder import write_folder
+    from gatekeep.render.patch_files import patch_files
+
+    if not output.path or output.path == "-":
+        raise usage("-o patches writes a folder, and none was named", "say --out DIR")
+    files = patch_files(plan)
+    write_folder(output.path, files)
+    say("note", f"{counted(len(files), 'file')} written to {output.path}", f"{output.path}/README.txt says the order")
 
 
 def verdict(plan: Plan, output: OutputFlags, *, detailed: bool) -> int:
@@ -149,6 +164,16 @@ def apply_command(policies: SourceFlags, access: ClusterFlags, output: OutputFla
 def command_for(verb: str, what: str, access: ClusterFlags | None) -> str:
     """The command of that name for a gate or a run, on the cluster of ``access``, ready to be copied."""
     return shlex.join(["gatekeep", verb, what, *_cluster_words(access or ClusterFlags())])
+
+
+def asks(plan: Plan) -> bool:
+    """Carrying out ``plan`` needs the address of a Prometheus, which no variable gives."""
+    return needs_address() and any(isinstance(step.wait, CheckWait) for step in plan.steps)
+
+
+def needs_address() -> bool:
+    """A command that comes to a check has to name the Prometheus to ask."""
+    return not os.environ.get("GATEKEEP_PROMETHEUS")
 
 
 def commands(access: ClusterFlags | None) -> Callable[[str, str], str]:

@@ -13,7 +13,8 @@ def command(out: str | None) -> int:
     import json
 
     from gatekeep.cli.output import emit
+    from gatekeep.cli.schema_words import described
     from gatekeep.sources.schema import json_schema
 
-    emit(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", OutputFlags("json", out))
+    emit(json.dumps(described(json_schema()), indent=2, ensure_ascii=False) + "\n", OutputFlags("json", out))
     return 0

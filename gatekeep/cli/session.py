@@ -20,7 +20,8 @@ from gatekeep.model.waits import ServiceWait
 
 if TYPE_CHECKING:
     from gatekeep.cluster.kube import KubeCluster
-    from gatekeep.sources.policies import Repository
+    from gatekeep.sources.problems import Problem
+    from gatekeep.sources.repository import Repository
 
 LARGEST_PLAN = 512 * 1024 * 1024
 
@@ -72,11 +73,25 @@ def _advised() -> Iterator[None]:
 def policies(filenames: Sequence[str], *, full_paths: bool = False) -> Repository:
     """The policies that ``-f`` names. Raises every mistake in them at once."""
     from gatekeep.sources.policies import load_policies
+
+    return load_policies(_paths(filenames), stdin=_stdin(filenames), full_paths=full_paths)
+
+
+def repository(filenames: Sequence[str]) -> tuple[Repository, tuple[Problem, ...]]:
+    """What the files that ``-f`` names hold, with the places of everything, and what is wrong in them."""
+    from gatekeep.sources.policies import read_repository
+
+    return read_repository(_paths(filenames), stdin=_stdin(filenames), full_paths=True, keep_nodes=True)
+
+
+def _paths(filenames: Sequence[str]) -> list[Path | Literal["-"]]:
+    return ["-" if name == "-" else Path(name) for name in filenames]
+
+
+def _stdin(filenames: Sequence[str]) -> bytes | None:
     from gatekeep.sources.tree import POLICY_LIMITS
 
-    stdin = sys.stdin.buffer.read(POLICY_LIMITS.size + 1) if "-" in filenames else None
-    paths: list[Path | Literal["-"]] = ["-" if name == "-" else Path(name) for name in filenames]
-    return load_policies(paths, stdin=stdin, full_paths=full_paths)
+    return sys.stdin.buffer.read(POLICY_LIMITS.size + 1) if "-" in filenames else None
 
 
 def namespaces_of(repository: Repository, namespace: str | None) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ def command(
     """Drift is told, not judged: the exit code is 0."""
     from gatekeep.cli import session
     from gatekeep.cli.output import emit, style_of
+    from gatekeep.cli.planned import commands, needs_address
     from gatekeep.operations.status import gate_statuses
     from gatekeep.render.documents import report_json
     from gatekeep.render.reports import status_text
@@ -30,5 +31,6 @@ def command(
     if output.format == "json":
         emit(report_json("StatusList", {"items": gates}), output)
     else:
-        emit(status_text(gates, style_of(output)), output)
+        text = status_text(gates, style_of(output), commands(access), needs_address=needs_address())
+        emit(text, output)
     return 0

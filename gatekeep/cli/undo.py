@@ -18,7 +18,7 @@ from gatekeep.cli.options import ClusterFlags, OutputFlags, WriteFlags
 @options.dry_snapshot_option
 @options.namespace_option
 @options.write_options
-@options.output_options
+@options.plan_output_options
 @options.timeout_option
 @options.cluster_options
 def command(
@@ -38,7 +38,6 @@ def command(
     from gatekeep.render.runs import after_undo
 
     session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
-    carry_out.require_answer(writing)
     namespaces = session.any_namespace(namespace)
     if writing.dry_run:
         seen = session.look(access, snapshot_file, namespaces).snapshot

@@ -9,20 +9,13 @@ from gatekeep.execute.context import Context, ref_of
 from gatekeep.execute.fields import Unmet, poll, ref_of_wait
 from gatekeep.execute.resend import resending
 from gatekeep.execute.values import bind, value_of
-from gatekeep.model.admission import BINDING, POLICY
+from gatekeep.model.admission import BINDING, POLICY, probe
 from gatekeep.model.errors import AlreadyExistsError, RefusedError
 from gatekeep.model.plan import Change, Step
 from gatekeep.model.waits import AdmissionWait
 
 KINDS = frozenset({POLICY, BINDING})
 _PAUSES = (0.1, 0.1)
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""What the strictest Pod Security Standard asks for: a probe that it refuses would tell nothing."""
 
 
 def create(context: Context, step: Step) -> None:
@@ -61,7 +54,7 @@ def _holds(found: Any, wanted: Any) -> bool:
 
 def await_admission(context: Context, step: Step, wait: AdmissionWait) -> None:
     """Returns once a pod of the owner, created in a dry run, has the label as later pods are to have it."""
-    body = _probe(wait)
+    body = probe(wait)
     key, value = wait.gate.key, value_of(wait.gate.value, context.bound)
     namespace = wait.owner.namespace
 
@@ -77,23 +70,3 @@ def await_admission(context: Context, step: Step, wait: AdmissionWait) -> None:
 
     hint = "does the API server serve MutatingAdmissionPolicy v1 (1.36 or newer)? A longer --timeout waits longer"
     poll(context, step, wait.timeout_seconds, look, pauses=_PAUSES, hint=hint)
-
-
-def _probe(wait: AdmissionWait) -> dict[str, Any]:
-    """A pod as the owner's controller would create it, as far as policies can tell; it is never created for real."""
-    labels = dict(wait.labels)
-    kind, name = wait.owner.kind, wait.owner.name
-    if kind == "Deployment":
-        kind, name = "ReplicaSet", f"{name}-probe"
-        labels["pod-template-hash"] = "probe"
-    owner = {
-        "apiVersion": wait.owner.api_version, "kind": kind, "name": name, "uid": wait.owner.uid, "controller": True
-    }  # fmt: skip
-    metadata = {"generateName": "gatekeep-probe-", "namespace": wait.owner.namespace, "labels": labels}
-    container = {"name": "probe", "image": "registry.invalid/probe", "securityContext": dict(_RESTRICTED)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {**metadata, "ownerReferences": [owner]},
-        "spec": {"automountServiceAccountToken": False, "containers": [container]},
-    }

@@ -7,7 +7,7 @@ change of leader between a barrier and the switch that relies on it repeats the 
 from __future__ import annotations
 
 from gatekeep.execute.context import Context
-from gatekeep.execute.labels import refuse_meddling
+from gatekeep.execute.meddling import refuse_meddling
 from gatekeep.model.endpoints import (
     CONTROLLER,
     MANAGED_BY_LABEL,

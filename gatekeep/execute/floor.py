@@ -7,30 +7,81 @@ Service below its floor, or below what it has when that is less, is not taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gatekeep.execute.context import Context
+from gatekeep.execute.meddling import refuse_meddling
 from gatekeep.model import patches
 from gatekeep.model.endpoints import counts_as_ready, is_local
 from gatekeep.model.errors import UnsafeError
+from gatekeep.model.events import WaitProgress
 from gatekeep.model.objects import Pod, Service
-from gatekeep.model.plan import Change, ServiceForecast, Step
+from gatekeep.model.plan import Change, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
+from gatekeep.model.waits import EndpointsWait
+
+_LOOK_SECONDS = 1.0
 
 
 def check_floor(context: Context, step: Step, changes: Sequence[Change]) -> None:
-    """Raises :class:`UnsafeError` when ``changes``, all that ``step`` is about to write, would break a floor."""
+    """Returns once ``changes``, all that ``step`` is about to write, leave as many ready endpoints as was planned.
+
+    Pods that are to stay may have died since, and their successors are on the way: who leaves waits for them, no longer
+    than the next wait would. Raises :class:`UnsafeError` when a floor would break, or when they do not come.
+    """
     if not _narrows(changes):
         return
+    clock = context.cluster.clock
+    start = reported = clock.monotonic()
+    while (lack := _lack(context, step, changes)) is not None:
+        waited = clock.monotonic() - start
+        if waited >= lack.timeout_seconds:
+            raise _refusal(
+                step,
+                lack.service,
+                f"{lack.ready} ready endpoints, {lack.planned} were planned: pods that are to stay are gone or unready "
+                f"and nobody took their place in {lack.timeout_seconds} s",
+            )
+        if clock.monotonic() - reported >= _LOOK_SECONDS:
+            reported = clock.monotonic()
+            context.listener(WaitProgress(number=step.number, seen=lack.ready, expected=lack.planned, seconds=waited))
+        context.check()
+        clock.sleep(_LOOK_SECONDS)
+
+
+class _Lack(NamedTuple):
+    """A Service that would have fewer ready endpoints than planned, and how long to wait for them."""
+
+    service: Service
+    ready: int
+    planned: int
+    timeout_seconds: int
+
+
+def _lack(context: Context, step: Step, changes: Sequence[Change]) -> _Lack | None:
     selectors = _selectors_after(changes)
     labels = _labels_after(changes)
     pods: dict[str, tuple[Pod, ...]] = {}
+    previews = {(gate.namespace, gate.preview) for gate in context.plan.gates}
     for forecast in context.plan.services:
-        if forecast.namespace not in {change.namespace for change in changes}:
+        key = (forecast.namespace, forecast.name)
+        if key in previews or forecast.namespace not in {change.namespace for change in changes}:
             continue
         if forecast.namespace not in pods:
             pods[forecast.namespace] = context.list_pods(forecast.namespace)
-        service = context.service(forecast.namespace, forecast.name)
-        _check(step, forecast, service, selectors, labels, pods[forecast.namespace])
+        service = context.service(*key)
+        now, then = _check(step, forecast, service, selectors, labels, pods[forecast.namespace])
+        wait = _next_wait(context.plan, step, key)
+        if wait is not None and then < min(len(wait.pods), now):
+            refuse_meddling(context, pods[forecast.namespace])
+            return _Lack(service, then, min(len(wait.pods), now), wait.timeout_seconds)
+    return None
+
+
+def _next_wait(plan: Plan, step: Step, key: tuple[str, str]) -> EndpointsWait | None:
+    """What the plan predicts for the Service once the step is done."""
+    later = (item.wait for item in plan.steps[step.number :] if isinstance(item.wait, EndpointsWait))
+    return next((wait for wait in later if (wait.namespace, wait.service) == key), None)
 
 
 def _narrows(changes: Sequence[Change]) -> bool:
@@ -49,7 +100,8 @@ def _check(
     selectors: Mapping[tuple[str, str], Mapping[str, str]],
     labels: Mapping[str, Mapping[str, str | None]],
     pods: tuple[Pod, ...],
-) -> None:
+) -> tuple[int, int]:
+    """How many ready endpoints the Service has now, and then."""
     live = service.spec.selector or {}
     wanted = selectors.get((service.namespace, service.name), live)
     ready = [pod for pod in pods if counts_as_ready(pod, service)]
@@ -69,6 +121,7 @@ def _check(
             service,
             f"no ready endpoint on node {min(bare)}; its traffic policy is Local, so every node that has one keeps one",
         )
+    return len(now), len(then)
 
 
 def _nodes(pods: Iterable[Pod]) -> set[str]:

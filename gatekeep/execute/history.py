@@ -136,10 +136,18 @@ def _beginning(old: Record | None, target: GateTarget) -> Beginning:
 
 
 def _begun(old: Record | None, target: GateTarget, now: str) -> Progress | None:
-    """An abort counts from its beginning: whoever comes after a run that was killed goes on with it."""
-    former = old.progress if old is not None else None
-    aborts = target.progress is not None and target.progress.phase == "Aborted"
-    return _dated(target.progress, former, now) if aborts else former
+    """Where the run stands as it begins: whoever comes after one that was killed goes on from there, never back.
+
+    An abort counts from its beginning, and so does that a pause is over.
+    """
+    former, wanted = old.progress if old is not None else None, target.progress
+    if wanted is None or wanted.phase == "Aborted":
+        return _dated(wanted, former, now)
+    if former is None or former.run != wanted.run or former.phase == "Aborted":
+        return _dated(msgspec.structs.replace(wanted, phase="Running", step=0, since=""), former, now)
+    if former.phase == "Paused" and wanted.step > former.step:
+        return _dated(msgspec.structs.replace(former, phase="Running", step=former.step + 1), former, now)
+    return former
 
 
 def _dated(progress: Progress | None, former: Progress | None, now: str) -> Progress | None:

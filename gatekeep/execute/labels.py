@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatekeep.execute.context import REVISION, Context, ref_of
 from gatekeep.execute.floor import check_floor
+from gatekeep.execute.meddling import refuse_meddling
 from gatekeep.execute.values import field_at, value_of, with_values
 from gatekeep.execute.writing import AGAIN_SECONDS, ATTEMPTS, write_all
 from gatekeep.model import patches
 from gatekeep.model.errors import NotFoundError, PatchRejectedError, RefusedError
 from gatekeep.model.matching import in_match
-from gatekeep.model.objects import ObjectRef, Pod
+from gatekeep.model.objects import Pod
 from gatekeep.model.patches import Op
 from gatekeep.model.plan import Change, Match, Step
 from gatekeep.model.waits import Bound, GateLabel
@@ -93,19 +94,6 @@ def _had(context: Context, gate: GateLabel, value: str | None) -> bool:
     if isinstance(gate.value, Bound) and gate.value.name in context.alike:
         return value in context.alike[gate.value.name]
     return gate.old is None or bool(value == value_of(gate.old, context.bound))
-
-
-def refuse_meddling(context: Context, pods: Iterable[Pod]) -> None:
-    """Raises :class:`RefusedError` when another writer changed a label after this run wrote it."""
-    for pod in pods:
-        for key, wanted in context.written.get(pod.uid, {}).items():
-            if pod.labels.get(key) != wanted:
-                raise RefusedError(
-                    f"somebody else changed the pod while this run was under way: the label {key} is "
-                    f"{pod.labels.get(key)!r}, this run left {wanted!r}",
-                    where=str(ObjectRef("Pod", pod.namespace, pod.name)),
-                    hint="plan again, and look at who writes this label",
-                )
 
 
 def _asks_owners(match: Match) -> bool:

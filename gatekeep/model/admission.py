@@ -16,6 +16,7 @@ import msgspec
 
 from gatekeep.model.record import GATE_LABEL, managed_labels
 from gatekeep.model.selectors import EVERYTHING, LabelSelector, matches
+from gatekeep.model.waits import AdmissionWait
 
 POLICY = "MutatingAdmissionPolicy"
 BINDING = "MutatingAdmissionPolicyBinding"
@@ -29,6 +30,14 @@ OWNER_VERSIONS: Mapping[str, str] = {
     "Job": "batch/v1",
 }
 """Kinds of workloads whose pods a policy can tell from others, and the version that their pods name."""
+
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the strictest Pod Security Standard asks for: a probe that it refuses would tell nothing."""
 
 _TEMPLATE_HASH = "pod-template-hash"
 _LITERAL = re.compile(r"[-A-Za-z0-9_./]*")
@@ -195,3 +204,23 @@ def _with_defaults(spec: Mapping[str, Any], matching: str) -> dict[str, Any]:
         found["resourceRules"] = [{"scope": "*", **rule} for rule in found["resourceRules"]]
         return {"failurePolicy": "Fail", **spec, matching: found}
     return {**spec, matching: found}
+
+
+def probe(wait: AdmissionWait) -> dict[str, Any]:
+    """A pod as the owner's controller would create it, as far as policies can tell; it is never created for real."""
+    labels = dict(wait.labels)
+    kind, name = wait.owner.kind, wait.owner.name
+    if kind == "Deployment":
+        kind, name = "ReplicaSet", f"{name}-probe"
+        labels[_TEMPLATE_HASH] = "probe"
+    owner = {
+        "apiVersion": wait.owner.api_version, "kind": kind, "name": name, "uid": wait.owner.uid, "controller": True
+    }  # fmt: skip
+    metadata = {"generateName": "gatekeep-probe-", "namespace": wait.owner.namespace, "labels": labels}
+    container = {"name": "probe", "image": "registry.invalid/probe", "securityContext": dict(_RESTRICTED)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "ownerReferences": [owner]},
+        "spec": {"automountServiceAccountToken": False, "containers": [container]},
+    }

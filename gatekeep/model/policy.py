@@ -191,7 +191,7 @@ Mode = Literal["Gate", "Detach"]
 class IsolationSpec(_Document, frozen=True):
     gate: Name
     pods: PodChoice
-    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     mode: Mode = "Gate"
     expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from gatekeep.model.policy import Mode
 from gatekeep.model.waits import Part
@@ -19,7 +21,7 @@ class Progress(Part, frozen=True, omit_defaults=True):
 
     run: str
     phase: Literal["Running", "Paused", "Aborted", "Done"]
-    step: int = 0
+    step: Annotated[int, msgspec.Meta(ge=0)] = 0
     former: str = ""
     since: str = ""
     reason: str = ""
@@ -28,7 +30,7 @@ class Progress(Part, frozen=True, omit_defaults=True):
 class Stage(Part, frozen=True):
     """Once the plan's step ``through`` is done, the run has come to ``progress``."""
 
-    through: int
+    through: Annotated[int, msgspec.Meta(ge=1)]
     progress: Progress
 
 
@@ -48,7 +50,8 @@ class Isolated(Part, frozen=True, omit_defaults=True):
     """An isolation as it stands: whom it holds, why, for how long (RFC 3339), and since when (empty in a plan).
 
     ``by`` is the policy, ``Isolation NAMESPACE/NAME``, or who pulled the pod. ``ended`` says how it came to its end,
-    though its policy is still there; it holds nobody then.
+    though its policy is still there; it holds nobody then. ``gone`` are names of pods that it held and that are no
+    more: another pod of such a name is not meant.
     """
 
     name: str
@@ -59,3 +62,4 @@ class Isolated(Part, frozen=True, omit_defaults=True):
     expires: str | None = None
     since: str = ""
     ended: str = ""
+    gone: tuple[str, ...] = ()

@@ -18,6 +18,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 GATE_LABEL = "gatekeep.dev/gate"
 RECORD_KEY = "record.json"
 KEPT_RUNS = 10
+LARGEST_RECORD = 768 * 1024
+"""In bytes; a ConfigMap holds 1 MiB, and a patch of it must fit into a request."""
 
 
 class GateName(NamedTuple):
@@ -132,8 +134,15 @@ def decode(config_map: ConfigMap) -> Record:
 
 
 def encode(record: Record) -> dict[str, str]:
-    """The ConfigMap data that holds ``record``."""
-    return {RECORD_KEY: msgspec.json.format(msgspec.json.encode(record), indent=2).decode()}
+    """The ConfigMap data that holds ``record``: of one that is too large the oldest runs forget where they began."""
+    while True:
+        text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+        remembering = [number for number, run in enumerate(record.runs) if number and run.before is not None]
+        if len(text) <= LARGEST_RECORD or not remembering:
+            return {RECORD_KEY: text.decode()}
+        runs = list(record.runs)
+        runs[remembering[-1]] = msgspec.structs.replace(runs[remembering[-1]], before=None)
+        record = msgspec.structs.replace(record, runs=tuple(runs))
 
 
 def with_run(record: Record, run: Run) -> Record:

@@ -37,8 +37,12 @@ _LINT = (
     Rule("floor-above-replicas", "warning", "The floor is more than the replicas that the manifests give the group"),
     Rule("group-matches-nothing", "warning", "A group of a policy names or matches no workload of the manifests"),
     Rule("service-matches-nothing", "warning", "The selector of a Service matches no pod template of the manifests"),
-    Rule("label-not-in-template", "warning", "A Service requires a label that only the workload itself has, not its pods"),
-    Rule("template-without-gate-label", "warning", "Git's Service requires the gate label, and a pod template lacks it"),
+    Rule(
+        "label-not-in-template", "warning", "A Service requires a label that only the workload itself has, not its pods"
+    ),
+    Rule(
+        "template-without-gate-label", "warning", "Git's Service requires the gate label, and a pod template lacks it"
+    ),
     Rule("overlapping-services", "info", "Two Services reach the same pods"),
     Rule("gate-key-in-workload-selector", "error", "A workload selects its pods by the gate key"),
     Rule("gate-key-in-other-service", "error", "A Service that the policy does not name selects by the gate key"),
@@ -46,7 +50,11 @@ _LINT = (
     Rule("gate-key-in-disruption-budget", "warning", "A PodDisruptionBudget selects pods by the gate key"),
     Rule("gate-key-in-scheduling", "warning", "A spread constraint or an affinity selects pods by the gate key"),
     Rule("gate-key-in-pod-monitor", "warning", "A PodMonitor selects pods by the gate key"),
-    Rule("service-monitor-of-gate", "info", "A ServiceMonitor scrapes a gated Service, and with it only who is in rotation"),
+    Rule(
+        "service-monitor-of-gate",
+        "info",
+        "A ServiceMonitor scrapes a gated Service, and with it only who is in rotation",
+    ),
 )
 _PLAN = (
     Rule("later-pods", "warning", "Pods that are born later wait out of rotation for the next apply"),
@@ -55,6 +63,8 @@ _PLAN = (
     Rule("spare-label", "info", "A label that the templates give already can be the gate"),
     Rule("canary-share", "info", "How many pods of each group are in rotation, and the share that makes"),
     Rule("both-colors-answer", "info", "For a moment both colours are in rotation"),
+    Rule("another-run", "warning", "A run of steps begins anew, and the share it had reached is given up"),
+    Rule("preview", "info", "The Service of a preview may have no endpoint while the colours change places"),
     Rule("isolation-without-policy", "warning", "An isolation stands whose document is not among the policies"),
     Rule("isolation-stuck", "warning", "A detached pod cannot come back to its DaemonSet"),
     Rule("surplus-pod", "warning", "A pod comes back, and its controller has one too many for that"),

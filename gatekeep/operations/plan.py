@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from gatekeep.model.policy import Isolation, LocatedPolicy, Position, TrafficGat
 from gatekeep.model.record import GateName, Record, record_of, records_in
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.finish import finish
-from gatekeep.planning.planner import gate_course, retire_course
+from gatekeep.planning.courses import gate_course, retire_course
 from gatekeep.planning.task import GateCourse, Wanted
 
 
@@ -45,6 +45,7 @@ def plan_gates(
     if prune:
         pairs.extend(_pruned(named, snapshot, repository, timeout_seconds))
     _refuse_shared([course for course, _ in pairs])
+    _refuse_isolated_twice([course for course, _ in pairs], snapshot)
     source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
     found = (*findings, *_without_policy({course.name for course, _ in pairs}, snapshot, repository))
     return finish(pairs, snapshot, source=source, findings=found, manifests=manifests, expires_at=expires_at)
@@ -55,6 +56,7 @@ class _Asked(NamedTuple):
 
     wanted: Wanted
     position: Position
+    isolations: Mapping[str, Position]
 
 
 def _asked(
@@ -71,14 +73,33 @@ def _asked(
     for gate in sorted(gates.keys() | isolations.keys()):
         record = record_of(snapshot, gate)
         held = tuple(policy for policy, _ in isolations.get(gate, ()))
+        places = {f"Isolation {one.namespace}/{one.name}": where for one, where in isolations.get(gate, ())}
         if gate in gates:
             policy, position = gates[gate]
-            yield _Asked(Wanted(policy=policy, isolations=held, complete=complete), position), record
+            yield _Asked(Wanted(policy=policy, isolations=held, complete=complete), position, places), record
         elif record is None:
             raise no_record(gate, snapshot, where=str(isolations[gate][0][1]))
         else:
             policy = record.wanted or record.policy
-            yield _Asked(Wanted(policy=policy, isolations=held), isolations[gate][0][1]), record
+            yield _Asked(Wanted(policy=policy, isolations=held), isolations[gate][0][1], places), record
+
+
+def _refuse_isolated_twice(courses: Sequence[GateCourse], snapshot: Snapshot) -> None:
+    """A pod has one mark, and what is taken off it is given back once: so one gate isolates it at a time."""
+    named = {course.name for course in courses}
+    holders = [(course.name, item) for course in courses for item in course.apart.standing]
+    holders += [(gate, item) for gate, record in sorted(records_in(snapshot).items()) if gate not in named
+                for item in record.isolations]  # fmt: skip
+    first: dict[str, tuple[GateName, str]] = {}
+    for gate, item in holders:
+        for pod in item.pods:
+            other, by = first.setdefault(pod.uid, (gate, item.by))
+            if other != gate:
+                raise RefusedError(
+                    f"the pod {pod.name} is isolated from two gates, {other} by {by} and {gate} by {item.by}",
+                    where=item.by,
+                    hint="isolate it from one of them at a time; with mode: Detach it can be looked at in peace",
+                )
 
 
 def _pruned(
@@ -133,7 +154,8 @@ def _course(asked: _Asked, record: Record | None, snapshot: Snapshot, timeout_se
     try:
         return gate_course(asked.wanted, record, snapshot, timeout_seconds)
     except RefusedError as error:
-        where = f"{asked.position}: {error.where}" if error.where else str(asked.position)
+        position = asked.isolations.get(error.where, asked.position)
+        where = f"{position}: {error.where}" if error.where else str(position)
         raise RefusedError(error.message, where=where, hint=error.hint) from error
 
 

@@ -13,7 +13,7 @@ from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.workloads import FIELD_MANAGER
 from gatekeep.operations.finish import finish
 from gatekeep.operations.plan import require_record
-from gatekeep.planning.planner import gate_course, retire_course
+from gatekeep.planning.courses import gate_course, retire_course
 from gatekeep.planning.task import GateCourse, Wanted, is_unsettled
 
 DONE = "done"

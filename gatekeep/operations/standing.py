@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from gatekeep.cluster.protocol import Cluster
 from gatekeep.execute import history
 from gatekeep.model.durations import parse_time, seconds_in
 from gatekeep.model.outcomes import GateRun, RunStatus
 from gatekeep.model.plan import Plan
-from gatekeep.model.policy import Canary, TrafficGate
+from gatekeep.model.policy import Canary, CanaryStep, TrafficGate
 from gatekeep.model.progress import Progress
 from gatekeep.model.record import GateName
 from gatekeep.strategies.runs import weight_at
@@ -57,6 +62,42 @@ def _canary(canary: Canary, progress: Progress, phase: str, now: datetime | None
         pause=seconds_in(pause) if isinstance(pause, str) else None,
         reason=progress.reason,
     )
+
+
+def checks_ahead(policy: TrafficGate, run: RunStatus) -> tuple[str, ...]:
+    """Names of the checks that come before the next pause, once somebody goes on with the run."""
+    canary = policy.spec.rotation.canary
+    if canary is None or canary.steps is None:
+        return ()
+    done = {"Paused": run.step + 1, "Aborted": 0}.get(run.phase, run.step)
+    return tuple(step.check for step in _to_pause(canary.steps[done:]) if step.check is not None)
+
+
+def _to_pause(steps: Iterable[CanaryStep]) -> Iterable[CanaryStep]:
+    return itertools.takewhile(lambda step: step.pause is None, steps)
+
+
+def asks_again(plan: Plan, gate: GateName) -> bool:
+    """The run of ``gate`` comes to a check before its first pause when it is started again."""
+    again = GateRun(namespace=gate.namespace, name=gate.name, strategy="canary", run=RunStatus(phase="Aborted"))
+    return gate in gates_asking(plan, [again])
+
+
+def gates_asking(plan: Plan, runs: Iterable[GateRun]) -> frozenset[GateName]:
+    """The gates of ``plan`` whose ``runs`` come to a check before the next pause."""
+    policies = {GateName(gate.namespace, gate.name): _policy(gate.policy) for gate in plan.gates}
+    return frozenset(
+        name for item in runs
+        if (policy := policies.get(name := GateName(item.namespace, item.name))) and checks_ahead(policy, item.run)
+    )  # fmt: skip
+
+
+def _policy(document: Mapping[str, Any] | None) -> TrafficGate | None:
+    """The plan's copy of the policy; None where it is none, for a document may hold anything."""
+    try:
+        return msgspec.convert(document, TrafficGate)
+    except msgspec.ValidationError:
+        return None
 
 
 def seconds_since(moment: str, now: datetime | None) -> int | None:

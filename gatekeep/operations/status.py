@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from gatekeep.model.endpoints import counts_as_ready
+from gatekeep.model.endpoints import counts_as_ready, is_terminal
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Service
 from gatekeep.model.outcomes import (
@@ -20,14 +21,26 @@ from gatekeep.model.progress import Isolated
 from gatekeep.model.record import GateName, Record, records_in, services_of
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.operations.standing import run_status, seconds_since, strategy_of
-from gatekeep.planning.explain import drift_of, recorded_members
+from gatekeep.operations.standing import checks_ahead, run_status, seconds_since, strategy_of
+from gatekeep.planning.explain import drift_of, recorded_rotation
 from gatekeep.planning.task import base_of, gates_on, known_gates, standing_gates
 from gatekeep.strategies.question import Question
 from gatekeep.strategies.rotation import run_identity
 
 
-def gate_statuses(snapshot: Snapshot) -> tuple[GateStatus, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Standing(GateStatus):
+    """A status, and what leads on from there.
+
+    ``held`` are names of the pods that wait behind the Services with ``newPods: Hold``, ``checks`` names of those that
+    come before the next pause, once somebody goes on.
+    """
+
+    held: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
+def gate_statuses(snapshot: Snapshot) -> tuple[Standing, ...]:
     """One status for each recorded gate, by namespace and name."""
     return tuple(_status(name, record, snapshot) for name, record in sorted(records_in(snapshot).items()))
 
@@ -40,14 +53,15 @@ class _Rotation(NamedTuple):
     candidates: list[Pod]
 
 
-def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
+def _status(name: GateName, record: Record, snapshot: Snapshot) -> Standing:
     names = services_of(record)
     question = _question(name, record, snapshot)
     found = _rotation(name, record, snapshot)
     groups, problems = _groups(question, found)
     last = record.runs[0] if record.runs else None
-    drift = drift_of(record, recorded_members(record, snapshot), snapshot)
-    return GateStatus(
+    drift = drift_of(record, recorded_rotation(record, snapshot), snapshot)
+    run = _run(question)
+    return Standing(
         namespace=name.namespace,
         name=name.name,
         services=names,
@@ -60,11 +74,29 @@ def _status(name: GateName, record: Record, snapshot: Snapshot) -> GateStatus:
         drift=(*_alarms(name, record, snapshot), *problems, *drift),
         last_run=f"{last.action} {last.id} at {last.started} by {last.by}" if last else "",
         source=str(record.source) if record.source else "",
-        run=_run(question),
+        run=run,
         groups=groups,
         nodes=_nodes(found),
         isolations=tuple(_isolation(item, name, snapshot) for item in record.isolations),
+        held=_held(question, found, run),
+        checks=checks_ahead(question.policy, run) if run is not None else (),
     )
+
+
+def _held(question: Question, found: _Rotation, run: RunStatus | None) -> tuple[str, ...]:
+    """Who waits until it is admitted. Pods of a canary are picked by weight, and no stable one is in at 100."""
+    rotation = question.policy.spec.rotation
+    if run is not None and run.weight == 100:
+        return ()
+    if question.policy.spec.new_pods != "Hold" or not (question.bases and question.standing):
+        return ()
+    group = rotation.canary.stable if rotation.canary is not None else rotation.pool or Group()
+    inside = {pod.uid for pod in found.members}
+    try:
+        pods = question.pods(question.match(group))
+    except RefusedError:
+        return ()
+    return tuple(pod.name for pod in pods if pod.uid not in inside and not is_terminal(pod))
 
 
 def _question(name: GateName, record: Record, snapshot: Snapshot) -> Question:

@@ -50,7 +50,7 @@ def way_back_problem(plan: Plan, snapshot: Snapshot) -> str | None:
         service = snapshot.service(item.namespace, item.name)
         before = Draft(snapshot).ready(service, service.spec.selector or {}) if service else ()
         gone = {pod.name for gate in plan.gates for pod in released(gate, snapshot, end)}
-        if reached[item.namespace, item.name] != tuple(name for name in before if name not in gone):
+        if {*reached[item.namespace, item.name]} - gone != {*before} - gone:
             return f"the plan back does not restore the rotation of Service {item.namespace}/{item.name}"
     return None
 

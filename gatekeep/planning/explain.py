@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import msgspec
 
 from gatekeep.model.endpoints import MANAGED_BY_LABEL, counts_as_ready, port_names, ready_in_slices
 from gatekeep.model.errors import RefusedError
+from gatekeep.model.matching import in_match
 from gatekeep.model.objects import ObjectRef, Pod, Service, controller_of
 from gatekeep.model.plan import Finding
 from gatekeep.model.policy import Gate
@@ -14,8 +18,10 @@ from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.planning.isolating import isolation_findings
 from gatekeep.planning.later import held_pods, later_pods, spare_label, undo_hazards
+from gatekeep.planning.returning import comeback_findings
 from gatekeep.planning.task import GateCourse, GateTask, base_of, gates_on, known_gates, standing_gates
-from gatekeep.strategies.question import Question
+from gatekeep.strategies.moving import readopted
+from gatekeep.strategies.question import DesiredRotation, Question, serves
 from gatekeep.strategies.rotation import desired_rotation
 
 _NAMED = 6
@@ -26,17 +32,21 @@ def findings(course: GateCourse, record: Record | None, snapshot: Snapshot) -> t
     task = course.task
     found: list[Finding] = list(_missing(course, snapshot))
     found.extend(isolation_findings(course, snapshot))
+    found.extend(comeback_findings(course))
     if task.target is not None and task.policy is not None:
         found.extend(later_pods(task, task.target, task.policy, snapshot))
         found.extend(held_pods(task, task.policy, snapshot))
         found.extend(undo_hazards(task, task.target, record, snapshot))
         found.extend(spare_label(task, task.target, snapshot))
+        found.extend(_another_run(course, record))
         found.extend(_remarks(course))
+        found.extend(_previews(course))
         found.extend(_drift(task, task.target, record, snapshot))
     else:
         found.extend(_returning(task, snapshot))
     for service in task.services:
-        found.extend(_owners(service, base_of(service.spec.selector or {}, task.known), snapshot))
+        if task.policy is None or task.policy.spec.rotation.pool is not None:  # other strategies are about several
+            found.extend(_owners(service, base_of(service.spec.selector or {}, task.known), snapshot))
         found.extend(_not_ready(service, snapshot))
         found.extend(_behind_controller(service, snapshot))
     return tuple(found)
@@ -73,6 +83,35 @@ def _missing(course: GateCourse, snapshot: Snapshot) -> Iterable[Finding]:
         )
 
 
+def _another_run(course: GateCourse, record: Record | None) -> Iterable[Finding]:
+    """A run of steps begins anew: the share that was reached is given up."""
+    known, wanted = record.progress if record is not None else None, course.progress
+    policy = course.task.policy
+    if record is None or known is None or wanted is None or policy is None or known.run == wanted.run:
+        return
+    if known.step == 0 or not (policy.spec.rotation.canary and policy.spec.rotation.canary.steps):
+        return
+    old, new = msgspec.to_builtins(record.policy.spec), msgspec.to_builtins(policy.spec)
+    changed = sorted(f"spec.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    why = " and ".join(changed) if changed else "the pod template of the canary group"
+    message = (
+        f"another run begins at step 1, because {why} changed: the one that had {known.step} steps done is given up"
+    )
+    yield Finding(severity="warning", rule="another-run", object=course.task.reference, message=message)
+
+
+def _previews(course: GateCourse) -> Iterable[Finding]:
+    for task in course.previews:
+        if task.target is None:
+            continue
+        for service in task.services:
+            message = (
+                "it may have no endpoint while the colours change places. Pods of an idle colour that are born later "
+            )
+            message += "are behind it with the next apply: run it after each of their rollouts"
+            yield Finding(severity="info", rule="preview", object=str(service.ref), message=message)
+
+
 def _remarks(course: GateCourse) -> Iterable[Finding]:
     """What the strategy says of each rotation on the way, and how far the run comes with that."""
     rotation = course.task.policy.spec.rotation if course.task.policy else None
@@ -84,11 +123,11 @@ def _remarks(course: GateCourse) -> Iterable[Finding]:
 def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapshot) -> Iterable[Finding]:
     if record is None or record.gate != target:
         return
-    members = recorded_members(record, snapshot)
-    for message in drift_of(record, members, snapshot):
+    rotation = recorded_rotation(record, snapshot)
+    for message in drift_of(record, rotation, snapshot):
         yield Finding(severity="warning", rule="drift", object=task.reference, message=message)
-    _, born = _without_label(record, members & task.members, snapshot)
-    if born:
+    _, born = _without_label(record, rotation, snapshot)
+    if born := [pod for pod in born if pod.uid in task.members]:
         yield Finding(
             severity="info",
             rule="newborn",
@@ -97,8 +136,11 @@ def _drift(task: GateTask, target: Gate, record: Record | None, snapshot: Snapsh
         )
 
 
-def recorded_members(record: Record, snapshot: Snapshot) -> frozenset[str]:
-    """Uids of the pods that the policy as last applied wants in rotation; nobody when an owner it names is gone."""
+def recorded_rotation(record: Record, snapshot: Snapshot) -> DesiredRotation | None:
+    """What the policy as last applied wants in rotation, where its run stands; None where it cannot be said.
+
+    That is so when an owner that it names is gone, or a group has nobody to serve.
+    """
     services = _services(record, snapshot)
     bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in services]
     standing = standing_gates(services, _gates_of(record))
@@ -107,13 +149,13 @@ def recorded_members(record: Record, snapshot: Snapshot) -> frozenset[str]:
         bases=bases,
         snapshot=snapshot,
         standing=standing,
-        progress=record.progress,
         isolated=frozenset(pod.uid for item in record.isolations for pod in item.pods),
     )
     try:
-        return desired_rotation(question).members if bases else frozenset()
+        question = replace(question, progress=readopted(question, record.progress))
+        return desired_rotation(question) if bases else None
     except RefusedError:
-        return frozenset()
+        return None
 
 
 def _services(record: Record, snapshot: Snapshot) -> list[Service]:
@@ -125,10 +167,10 @@ def _gates_of(record: Record) -> tuple[Gate, ...]:
     return known_gates(GateName(record.policy.namespace, record.policy.name), record.policy, record)
 
 
-def drift_of(record: Record, members: frozenset[str], snapshot: Snapshot) -> tuple[str, ...]:
+def drift_of(record: Record, rotation: DesiredRotation | None, snapshot: Snapshot) -> tuple[str, ...]:
     """In sentences, what no longer stands as the last finished apply left it.
 
-    ``members`` are the uids that the recorded policy wants in rotation.
+    ``rotation`` is what the recorded policy wants; without it nothing is said of single pods.
     """
     gate = record.gate
     if not _last_end(record):
@@ -139,24 +181,28 @@ def drift_of(record: Record, members: frozenset[str], snapshot: Snapshot) -> tup
         for service in services
         if not gates_on(service.spec.selector or {}, (gate,))
     ]
-    lost, _ = _without_label(record, members, snapshot)
+    if rotation is None:
+        return tuple(found)
+    lost, _ = _without_label(record, rotation, snapshot)
     if lost:
         found.append(f"{_pods(lost)} lost the label {gate.key}={gate.value} since the last apply")
-    extra = _intruders(record, services, members, snapshot)
+    extra = _intruders(record, services, rotation, snapshot)
     if extra:
         found.append(f"{_pods(extra)} carry the label {gate.key}={gate.value}, but the policy leaves them out")
     return tuple(found)
 
 
-def _intruders(record: Record, services: Iterable[Service], members: frozenset[str], snapshot: Snapshot) -> list[Pod]:
+def _intruders(record: Record, services: Iterable[Service], rotation: DesiredRotation, snapshot: Snapshot) -> list[Pod]:
+    """Who carries the label and should not. A member that serves no more only waits for the next apply."""
     bases = [base_of(item.spec.selector or {}, _gates_of(record)) for item in services]
     return [
         pod
         for pod in snapshot.pods_in(record.policy.namespace)
         if pod.labels.get(record.gate.key) == record.gate.value
-        and pod.uid not in members
+        and pod.uid not in rotation.members
         and pod.uid not in record.kept
         and any(matches_map(base, pod.labels) for base in bases)
+        and (serves(pod) or not in_match(rotation.group, pod.labels, snapshot.owner_uids(pod)))
     ]
 
 
@@ -164,14 +210,23 @@ def _last_end(record: Record) -> str:
     return max((run.ended for run in record.runs if run.outcome == "done"), default="")
 
 
-def _without_label(record: Record, members: frozenset[str], snapshot: Snapshot) -> tuple[list[Pod], list[Pod]]:
-    """Members without the label: those that were there at the last apply, and those born since."""
+def _without_label(record: Record, rotation: DesiredRotation | None, snapshot: Snapshot) -> tuple[list[Pod], list[Pod]]:
+    """Members without the label: those that must have had it at the last apply, and those born since.
+
+    Who is picked by number, or held, need not have had it.
+    """
     last = _last_end(record)
     lost: list[Pod] = []
     born: list[Pod] = []
     for pod in snapshot.pods_in(record.policy.namespace):
-        if last and pod.uid in members and pod.labels.get(record.gate.key) != record.gate.value:
-            (born if (pod.metadata.creation_timestamp or "") > last else lost).append(pod)
+        if not last or rotation is None or pod.uid not in rotation.members:
+            continue
+        if pod.labels.get(record.gate.key) == record.gate.value or pod.metadata.deletion_timestamp is not None:
+            continue
+        if (pod.metadata.creation_timestamp or "") > last:
+            born.append(pod)
+        elif in_match(rotation.match, pod.labels, snapshot.owner_uids(pod)):
+            lost.append(pod)
     return lost, born
 
 

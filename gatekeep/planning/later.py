@@ -89,8 +89,14 @@ def held_pods(task: GateTask, policy: TrafficGate, snapshot: Snapshot) -> Iterab
     ]  # fmt: skip
     if not waiting:
         return
-    message = f"{len(waiting)} pods wait out of rotation ({_list(waiting)}). admit: {policy.spec.admit} lets no more "
-    message += "in: raise admit, or write admit: All, and apply"
+    message = f"{len(waiting)} pod{'' if len(waiting) == 1 else 's'} out of rotation, held ({_list(waiting)}): "
+    if policy.spec.rotation.canary is not None:
+        message += (
+            "pods of the canary until the weight takes them in, stable ones until admit does, or gatekeep promote"
+        )
+    else:
+        message += f"admit: {policy.spec.admit} lets no more in. Raise admit, or write admit: All, and apply; or "
+        message += "gatekeep promote lets all of them in once"
     yield Finding(severity="warning", rule="held", object=task.reference, message=message)
 
 

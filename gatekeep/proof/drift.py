@@ -16,9 +16,10 @@ from gatekeep.model.plan import Change, GateTarget, Plan, ServiceForecast, Step
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
-from gatekeep.proof import admissions, drift_workloads, gates, notes
+from gatekeep.proof import admissions, drift_workloads, gates, notes, weights
 from gatekeep.proof.bindings import name_in
 from gatekeep.proof.isolations import Isolations, edits_of, isolations_of
+from gatekeep.proof.remembered import forgotten
 from gatekeep.proof.runs import is_recorded
 
 _SHOWN = 10
@@ -28,6 +29,8 @@ def stale(plan: Plan, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
     """One sentence for each thing that changed; empty when the plan is fresh. The first step to rely on it counts."""
     found = [*_expired(plan, now), *_other_cluster(plan, snapshot), *_overtaken(plan, snapshot)]
     apart = isolations_of(plan, snapshot)
+    found.extend(f"{pod.ref} was isolated by {item.by} since the plan was made" for pod, item in forgotten(plan, apart))
+    found.extend(weights.thinned(plan, snapshot))
     pods = {pod.metadata.uid: pod for pod in snapshot.pods}
     seen: set[tuple[str, str]] = set()
     for step in plan.steps:
@@ -181,7 +184,7 @@ def _overtaken(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
     for gate in plan.gates:
         record = gates.recorded(gate, snapshot)
         now, then = record.progress if record is not None else None, gate.progress
-        if now is None or then is None or now.run != then.run or now.phase == "Aborted" or is_recorded(then, record):
+        if now is None or then is None or now.run != then.run or now.phase == "Aborted" or is_recorded(gate, record):
             continue
         if now.step > then.step:
             name = gates.reference(gate)

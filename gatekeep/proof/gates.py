@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.plan import GateTarget
-from gatekeep.model.policy import PREVIEW_VALUE
+from gatekeep.model.policy import PREVIEW_VALUE, TrafficGate
 from gatekeep.model.record import GateName, Record, record_of
 from gatekeep.model.snapshot import Snapshot
 
@@ -14,6 +16,14 @@ from gatekeep.model.snapshot import Snapshot
 def reference(gate: GateTarget) -> str:
     """How steps name the gate they belong to."""
     return f"TrafficGate {gate.namespace}/{gate.name}"
+
+
+def policy_of(gate: GateTarget) -> TrafficGate | None:
+    """The policy that the plan carries; None too where it cannot be read, of which ``targets`` says what is wrong."""
+    try:
+        return msgspec.convert(gate.policy, TrafficGate) if gate.policy is not None else None
+    except (msgspec.ValidationError, RecursionError):
+        return None
 
 
 def recorded(gate: GateTarget, snapshot: Snapshot) -> Record | None:

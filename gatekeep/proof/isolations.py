@@ -210,8 +210,9 @@ def problem_of(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: boo
     apart = isolations_of(plan, snapshot)
     if not any(gate.isolations for gate in plan.gates):
         return None
-    if problem := next(filter(None, (_holders_problem(gate, snapshot) for gate in plan.gates)), None):
-        return problem
+    for gate in plan.gates:
+        if problem := _holders_problem(gate, snapshot):
+            return problem
     pods = {pod.uid: pod for pod in snapshot.pods}
     services = [(gate.namespace, name) for gate in plan.gates for name in (*gate.services, gate.preview) if name]
     for step in plan.steps:
@@ -233,6 +234,9 @@ def problem_of(plan: Plan, snapshot: Snapshot, timeline: Timeline, *, exact: boo
 def _holders_problem(gate: GateTarget, snapshot: Snapshot) -> str | None:
     """What the record will say of isolations must make sense."""
     pods, seen = {pod.uid: pod for pod in snapshot.pods}, set()
+    names = [item.name for item in gate.isolations]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        return f"{reference(gate)} has two isolations of the name {twice}"
     for item in gate.isolations:
         if item.ended and item.pods:
             return f"{reference(gate)} says that {item.name} has ended, and that it holds {item.pods[0].name}"

@@ -6,7 +6,7 @@ not skip a pause, leave out a check, or ask for less than its policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -18,7 +18,7 @@ from gatekeep.model.progress import Progress
 from gatekeep.model.record import Record
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import CheckWait
-from gatekeep.proof.gates import recorded, reference
+from gatekeep.proof.gates import policy_of, recorded, reference
 from gatekeep.proof.shape import LONGEST_WAIT_SECONDS
 
 Passed = Sequence[tuple[int, str]]
@@ -27,7 +27,7 @@ Passed = Sequence[tuple[int, str]]
 
 def problem_of(plan: Plan, snapshot: Snapshot) -> str | None:
     """What a gate of ``plan`` says of its run and cannot be; None when all may be so."""
-    policies = {reference(gate): _policy(gate.policy) for gate in plan.gates}
+    policies = {reference(gate): policy_of(gate) for gate in plan.gates}
     passed: dict[str, list[tuple[int, str]]] = {}
     for step in plan.steps:
         if isinstance(step.wait, CheckWait):
@@ -36,19 +36,15 @@ def problem_of(plan: Plan, snapshot: Snapshot) -> str | None:
                 return f"step {step.number}: {problem}"
     for gate in plan.gates:
         name = reference(gate)
-        problem = _stages_problem(gate, len(plan.steps)) or _clock_problem(gate, snapshot)
-        problem = problem or _course_problem(gate, policies[name], passed.get(name, ()), snapshot)
+        problem = _stages_problem(gate, len(plan.steps)) or _identity_problem(gate, policies[name], snapshot)
+        problem = (
+            problem
+            or _clock_problem(gate, snapshot)
+            or _course_problem(gate, policies[name], passed.get(name, ()), snapshot)
+        )
         if problem:
             return f"{name} {problem}"
     return None
-
-
-def _policy(document: Mapping[str, object] | None) -> TrafficGate | None:
-    """What is wrong with one that cannot be read, ``targets`` says."""
-    try:
-        return msgspec.convert(document, TrafficGate) if document is not None else None
-    except (msgspec.ValidationError, RecursionError):
-        return None
 
 
 def _check_problem(wait: CheckWait, policy: TrafficGate | None) -> str | None:
@@ -75,13 +71,29 @@ def _times(wait: CheckWait, wanted: PrometheusCheck) -> Iterable[tuple[str, int,
     yield "timeout", wait.timeout_seconds, min(seconds_in(wanted.timeout) or 1, LONGEST_WAIT_SECONDS)
 
 
-def is_recorded(progress: Progress, record: Record | None) -> bool:
-    """The run stands there now, or some run began there: an undo leads back to it, as part of the run there is now."""
-    if record is None:
+def is_recorded(gate: GateTarget, record: Record | None) -> bool:
+    """The run of the very policy stands there now, or some run began there under it, and an undo leads back to it.
+
+    An undo makes it part of the run that there is now, so its ``run`` may be another.
+    """
+    policy, then = policy_of(gate), gate.progress
+    if record is None or policy is None or then is None:
         return False
-    places = (record.progress, *(run.before.progress for run in record.runs if run.before is not None))
-    wanted = msgspec.structs.replace(progress, run="")
-    return any(place is not None and msgspec.structs.replace(place, run="") == wanted for place in places)
+    if then == record.progress and _is_of(record, policy):
+        return True
+    begun = [run.before for run in record.runs if run.before is not None and run.before.policy is not None]
+    return any(
+        item.progress is not None
+        and item.policy is not None
+        and item.policy.spec == policy.spec
+        and msgspec.structs.replace(item.progress, run=then.run) == then
+        for item in begun
+    )
+
+
+def _is_of(record: Record, policy: TrafficGate) -> bool:
+    """What is recorded of a run is of this policy: as it was applied, or is under way."""
+    return any(item is not None and item.spec == policy.spec for item in (record.policy, record.wanted))
 
 
 def _stages_problem(gate: GateTarget, last: int) -> str | None:
@@ -106,10 +118,27 @@ def _stages_problem(gate: GateTarget, last: int) -> str | None:
     return None
 
 
+def _identity_problem(gate: GateTarget, policy: TrafficGate | None, snapshot: Snapshot) -> str | None:
+    """A run is of one policy: another one's says nothing of how far this has come."""
+    end, record = gate.progress, recorded(gate, snapshot)
+    if policy is None:
+        return None
+    canary = policy.spec.rotation.canary
+    if end is None:
+        return "does not say how far the run of its canary comes" if canary is not None and canary.steps else None
+    former = next((item.former for item in (end, *(stage.progress for stage in gate.stages)) if item.former), "")
+    if former and policy.spec.rotation.blue_green is None:
+        return f"says that {former} was active before, and its policy has no colours"
+    known = record.progress if record is not None else None
+    if record is None or known is None or known.run != end.run or _is_of(record, policy) or is_recorded(gate, record):
+        return None
+    return "goes on with the recorded run, which is of another policy"
+
+
 def _clock_problem(gate: GateTarget, snapshot: Snapshot) -> str | None:
     """A timed pause counts from ``since``: only the run says when that is. What was recorded keeps its time."""
     found: list[Progress] = [stage.progress for stage in gate.stages]
-    if gate.progress is not None and not is_recorded(gate.progress, recorded(gate, snapshot)):
+    if gate.progress is not None and not is_recorded(gate, recorded(gate, snapshot)):
         found.append(gate.progress)
     dated = next((item for item in found if item.since), None)
     return f"says that its run came to step {dated.step} at {dated.since}; a plan knows no time" if dated else None
@@ -130,7 +159,7 @@ def _course_problem(gate: GateTarget, policy: TrafficGate | None, passed: Passed
     if end.phase == "Done" and end.step < len(steps):
         return f"is done after {end.step} of the {len(steps)} steps of its canary"
     record = recorded(gate, snapshot)
-    if end.phase == "Aborted" or (not gate.stages and is_recorded(end, record)):
+    if end.phase == "Aborted" or (not gate.stages and is_recorded(gate, record)):
         return None  # it goes back, or stays
     known = record.progress if record is not None else None
     begun = known is not None and known.run == end.run

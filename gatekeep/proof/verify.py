@@ -22,10 +22,12 @@ from gatekeep.proof import (
     holds,
     isolations,
     previews,
+    remembered,
     runs,
     shape,
     simulate,
     targets,
+    weights,
     workloads,
 )
 from gatekeep.proof.admissions import with_admission
@@ -108,8 +110,9 @@ def _proved(plan: Plan, snapshot: Snapshot, allowed: Allowance, *, exact: bool) 
         timeline = simulate.replay(plan, base)
     except SimulationError as error:
         return _refuted(str(error))
-    if problem := isolations.problem_of(plan, base, timeline, exact=exact):
-        return _refuted(problem)
+    for look in (isolations.problem_of, remembered.problem_of, weights.problem_of):
+        if problem := look(plan, base, timeline, exact=exact):
+            return _refuted(problem)
     if problem := claims.problem_of(plan, base, timeline, exact=exact):
         return _refuted(problem)
     try:

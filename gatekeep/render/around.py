@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeep.model.plan import GateTarget, Plan
-from gatekeep.render.layout import Cell, seconds, some, table
+from gatekeep.render.layout import Cell, paragraph, seconds, some, table
 from gatekeep.render.runs import Command, plain_command
 from gatekeep.render.style import Style
 from gatekeep.render.words import selector_change
 
 PREVIOUS = "put the previous {policies} back in Git and apply {them}"
 AGAIN = "keep the {policies} in Git and apply {them} again"
-UNDO = "gatekeep undo goes back to where this run begins"
+UNDO = "undo the run that carries it out: that run prints the command at its end, and gatekeep history shows its id"
 _SHOWN = 6
 
 
 class Back(NamedTuple):
-    """How to go back: in words, or by commands, and the ready endpoints on that way."""
+    """How to go back: in a sentence, or by commands, and the ready endpoints on that way."""
 
     words: str
     commands: tuple[str, ...]
@@ -53,7 +53,11 @@ def back_lines(plan: Plan, style: Style, command: Command = plain_command, run_i
     """The way back as lines of their own; a command is never wrapped, so that it can be copied."""
     back, title = way_back(plan, command, run_id), "way back"
     head = f"{title} (planned and proved: {back.counts})" if back.counts else title
-    return [f"  {style.text(head)}", *(f"    {style.text(line)}" for line in (*back.commands, back.words) if line)]
+    words = f"{head}: {back.words}" if back.words else head
+    return [
+        *paragraph(style.text(words), style, first="  ", rest="    "),
+        *(f"    {style.text(line)}" for line in back.commands),
+    ]
 
 
 def around_text(plan: Plan, style: Style, command: Command = plain_command, *, proved: bool = True) -> list[str]:
@@ -66,20 +70,25 @@ def around_text(plan: Plan, style: Style, command: Command = plain_command, *, p
             ("waits", f"{limit}; if one is not met, apply stops, removes its helper Services and says how to go on")
         )
     if holds := _holds(plan):
-        rows.append(("holds still", f"{holds}, for a moment: nothing restarts, and no rollout of theirs begins"))
+        rows.append(("holds still", holds))
     if any(set(service.before) - set(service.after) for service in plan.services):
         rows.append(("leaving pods", "keep their established connections; no new one reaches them"))
     back = way_back(plan, command)
-    made = "planned and proved" if proved else "planned"
-    rows.append(("way back", f"{made} with this plan ({back.counts}):" if back.counts else f"{made} with this plan:"))
+    made = f"{'planned and proved' if proved else 'planned'} with this plan"
+    words = f" {back.words}" if back.words else ""
+    rows.append(("way back", (f"{made} ({back.counts}):" if back.counts else f"{made}:") + words))
     lines = table([(Cell(name, "dim"), Cell(style.text(text))) for name, text in rows if text], style)
     start = " " * (4 + max(len(name) for name, _ in rows))
-    return [*lines, *(start + style.text(line) for line in (*back.commands, back.words) if line)]
+    return [*lines, *(start + style.text(line) for line in back.commands)]
 
 
 def _holds(plan: Plan) -> str:
-    names = [f"{hold.kind} {gate.namespace}/{hold.name}" for gate in plan.gates for hold in gate.holds]
-    return some(list(dict.fromkeys(names)), _SHOWN)
+    """Which workloads stand still for a moment; empty where none does."""
+    found = [f"{hold.kind} {gate.namespace}/{hold.name}" for gate in plan.gates for hold in gate.holds]
+    names = list(dict.fromkeys(found))
+    whose = "its" if len(names) == 1 else "their"
+    words = f", for a moment: nothing restarts, and none of {whose} rollouts begins"
+    return some(names, _SHOWN) + words if names else ""
 
 
 def _words(text: str, gates: Sequence[GateTarget]) -> str:

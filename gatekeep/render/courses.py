@@ -118,23 +118,32 @@ def _reference(gate: GateTarget) -> str:
 def _numbers(first: int, last: int) -> str:
     if last < first:
         return "as it is"
-    return f"# {first}" if first == last else f"# {first}-{last}"
+    return f"plan step {first}" if first == last else f"plan steps {first}-{last}"
 
 
 def _switch(gate: GateTarget, progress: Progress, wanted: BlueGreen, plan: Plan, style: Style) -> list[str]:
     """From one colour to the other; nothing where the plan switches none."""
     moves = [item for item in plan.services if item.namespace == gate.namespace and item.name in gate.services]
-    if not progress.former or not any(set(item.before) - set(item.after) for item in moves):
+    new = wanted.active
+    old = progress.former or _other(wanted)
+    if not any(set(item.before) - set(item.after) for item in moves):
         return []
-    old, new = progress.former, wanted.active
-    rows = [("both answer", f"for a moment: {new} joins before {old} leaves")]
+    joins = any(set(item.after) - set(item.before) for item in moves)
+    rows = [("both answer", f"for a moment: {new} joins before {old} leaves")] if joins else []
     waits = [step for step in plan.steps if isinstance(step.wait, DurationWait) and step.policy == _reference(gate)]
     if wanted.drain is not None and waits:
         drain = age(seconds_in(wanted.drain) or 0)
-        rows.append(("drain", f"{drain} once {old} is out, for connections that last  # {waits[-1].number}"))
+        rows.append(("drain", f"{drain} once {old} is out, for connections that last  (plan step {waits[-1].number})"))
     if gate.preview:
         rows.append(("preview", f"Service {gate.preview} reaches {old} at the end; until then it has no endpoint"))
-    return [_title(gate, f"switches {old} → {new}", style), *_table(rows, style)]
+    title = f"switches {old} → {new}" if joins else f"{old} leaves, {new} stays"
+    return [_title(gate, title, style), *_table(rows, style)]
+
+
+def _other(wanted: BlueGreen) -> str:
+    """Who serves until now, where no record knows a former colour: of two it is the other one."""
+    others = sorted(set(wanted.colors) - {wanted.active})
+    return others[0] if len(others) == 1 else "the other colours"
 
 
 def _table(rows: Sequence[Sequence[str]], style: Style) -> list[str]:

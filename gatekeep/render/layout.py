@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,6 +10,9 @@ from typing import NamedTuple
 from gatekeep.render.style import Style, columns
 
 GAP = "  "
+_GLUE = "\x1f"
+"""No text has it: whatever is shown was made harmless."""
+_SIGN = re.compile(r"(?<!\S)([-+~]) (?=\S)")
 NARROWEST = 24
 """A last column narrower than this is not worth reading."""
 
@@ -21,10 +25,12 @@ class Cell(NamedTuple):
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` columns; names are never broken at their hyphens."""
+    """``text`` in lines of at most ``width`` columns; names are never broken at their hyphens, nor from their sign."""
     if columns(text) <= width:
         return [text]
-    return textwrap.wrap(text, max(width, 10), break_on_hyphens=False, break_long_words=False) or [""]
+    kept = _SIGN.sub(rf"\1{_GLUE}", text)
+    lines = textwrap.wrap(kept, max(width, 10), break_on_hyphens=False, break_long_words=False) or [""]
+    return [line.replace(_GLUE, " ") for line in lines]
 
 
 def paragraph(text: str, style: Style, *, first: str = "", rest: str | None = None, look: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from gatekeep.model.events import (
     WaitProgress,
 )
 from gatekeep.model.plan import Step
-from gatekeep.model.waits import AdmissionWait, EndpointsWait, ExistsWait, FieldWait, Wait
+from gatekeep.model.waits import AdmissionWait, CheckWait, EndpointsWait, ExistsWait, FieldWait, Wait
 from gatekeep.render.layout import counted, seconds, some
 from gatekeep.render.style import Style, columns
 from gatekeep.render.words import lines_of
@@ -29,6 +29,8 @@ MINUTE = 60.0
 MARKER = "waiting for an EndpointSlice"
 CONTROLLER = "waiting for its controller"
 POLICY = "waiting for the policy to take effect"
+LEAST = 20
+"""Columns that what a step did is worth, before the news beside it are cut as well."""
 CLEAR = "\r\x1b[2K"
 
 
@@ -121,11 +123,24 @@ class Progress:
             self._line(f"{self._headline('·', '')}{self._what}  {self._style.text('left out')}")
             return
         head = self._headline("✔", seconds(float(event.seconds)))
-        self._line(self._painted(f"{head}{self._what}  {self._style.text(', '.join(news))}".rstrip()))
+        self._line(self._painted(self._finished(head, self._style.text(", ".join(news)))))
         for words, names in (("gone, skipped", event.skipped), ("born since the plan, done too", event.added)):
             if names:
                 text = f"{counted(len(names), 'pod')} {words}: {some(names)}"
                 self._line(f"  {self._style.text('·')} {self._style.text(text)}")
+
+    def _finished(self, head: str, news: str) -> str:
+        """On a terminal one line: what the step did is shortened, the news are not."""
+        tail = f"  {news}" if news else ""
+        if not self._in_place:
+            return f"{head}{self._what}{tail}"
+        room = self._style.width - columns(head + tail)
+        what = self._what if columns(self._what) <= room else self._brief
+        if columns(what) <= room:
+            return f"{head}{what}{tail}"
+        if room > LEAST:
+            return f"{head}{_cut(what, room)}{tail}"
+        return head + _cut(what + tail, self._style.width - columns(head))
 
     def _headline(self, mark: str, passed: str) -> str:
         """``[3/6] ✔   0.4s  ``: what is the same for all steps lines up."""
@@ -134,7 +149,8 @@ class Progress:
     def _words(self, step: Step) -> str:
         """What the step does; asked once a step, because it looks at every change."""
         lines = lines_of(step)
-        self._brief = self._style.text("; ".join(f"{line.symbol} {line.change}" for line in lines))
+        brief = [f"{line.symbol} {line.objects if _says_all(step) else line.change}" for line in lines]
+        self._brief = self._style.text("; ".join(brief))
         groups: dict[str, list[str]] = {}
         for line in lines:
             groups.setdefault(f"{line.symbol} {line.objects}", []).append(line.change)
@@ -178,6 +194,11 @@ def _waiting(wait: Wait | None) -> str:
             return ""
         case _:
             return CONTROLLER
+
+
+def _says_all(step: Step) -> bool:
+    """A check is known by its name; its query is long, and stands in the plan."""
+    return isinstance(step.wait, CheckWait)
 
 
 def _seen(seen: int, expected: int) -> str:

@@ -10,9 +10,7 @@ from gatekeep.model.outcomes import GateStatus, Outcome, PastRun
 from gatekeep.model.plan import Plan
 from gatekeep.render.around import back_lines
 from gatekeep.render.layout import (
-    NARROWEST,
     Cell,
-    column_widths,
     counted,
     cut,
     paragraph,
@@ -22,12 +20,16 @@ from gatekeep.render.layout import (
     table_rows,
 )
 from gatekeep.render.runs import Command, plain_command, run_words, strategy_words
-from gatekeep.render.standing import standing_rows
-from gatekeep.render.style import Style
+from gatekeep.render.standing import OUTCOMES, Lead, leads, outcome_words, standing_rows
+from gatekeep.render.style import Style, columns
 from gatekeep.render.text import short_id, verdict_text
 
 if TYPE_CHECKING:
+    from gatekeep.operations.status import Standing
     from gatekeep.operations.verify import Verification
+
+SHORT_OUTCOME = 24
+"""Columns that leave room on the line for who ran it."""
 
 
 def outcome_text(
@@ -77,8 +79,10 @@ def verification_text(verification: Verification, plan: Plan, style: Style) -> s
     return "\n".join(lines) + "\n"
 
 
-def status_text(gates: Sequence[GateStatus], style: Style) -> str:
-    """One row for each gate, and below it how it stands, its last run and what drifted."""
+def status_text(
+    gates: Sequence[Standing], style: Style, command: Command = plain_command, *, needs_address: bool = True
+) -> str:
+    """One row for each gate, and below it how it stands, what leads on, its last run and what drifted."""
     if not gates:
         return "no gates\n"
     heads = ("NAMESPACE", "GATE", "LABEL", "SERVICES", "STRATEGY", "READY", "OUT")
@@ -87,16 +91,44 @@ def status_text(gates: Sequence[GateStatus], style: Style) -> str:
     head, *blocks = table_rows(rows, style, indent="")
     lines = list(head)
     for gate, block in zip(gates, blocks, strict=True):
-        lines.extend(block)
-        standing = [(Cell(row.name, "dim"), Cell(style.text(row.text), row.look)) for row in standing_rows(gate)]
+        lines.extend([*([""] if len(lines) > len(head) else []), *block])
+        rows_below = standing_rows(gate)
+        standing = [(Cell(row.name, "dim"), Cell(style.text(row.text), row.look)) for row in rows_below]
         lines.extend(table(standing, style))
-        last = f"{gate.last_run}: {gate.stage}" if gate.last_run else gate.stage
-        last = cut(" ".join(f"last run: {last}".split()), style.width - 2)
-        lines.append("  " + style.paint(style.text(last), "dim"))
+        lines.extend(_leads(leads(gate, command, needs_address=needs_address), style, [row.name for row in rows_below]))
+        lines.extend(_last_run(gate, style))
         for text in gate.drift:
             first, *more = paragraph(style.text(f"drift: {text}"), style, first="  ! ", rest="    ")
             lines.extend([first.replace("!", style.paint("!", "bold", "yellow"), 1), *more])
     return "\n".join(lines) + "\n"
+
+
+def _leads(found: Sequence[Lead], style: Style, names: Sequence[str]) -> list[str]:
+    """Commands in a column of their own, below the other rows of the gate; they are never wrapped."""
+    width = max(map(len, (*names, "next")))
+    cells = [
+        (
+            Cell(f"{'' if at else 'next':<{width}}", "dim"),
+            Cell(style.text(lead.what)),
+            Cell(style.text(lead.words), "dim"),
+        )
+        for at, lead in enumerate(found)
+    ]
+    return table(cells, style)
+
+
+def _last_run(gate: GateStatus, style: Style) -> list[str]:
+    """The outcome first, in full; who ran it is cut where the line has no room."""
+    outcome = outcome_words(gate.stage)
+    if not gate.last_run:
+        return [f"  {style.paint(style.text(f'last run: {outcome}'), 'dim')}"]
+    if columns(outcome) <= SHORT_OUTCOME:
+        line = cut(style.text(f"last run: {outcome}, {gate.last_run}"), style.width - 2)
+        return [f"  {style.paint(line, 'dim')}"]
+    return [
+        *paragraph(style.text(f"last run: {outcome}"), style, first="  ", rest="    "),
+        f"    {style.paint(cut(style.text(gate.last_run), style.width - 4), 'dim')}",
+    ]
 
 
 def _gate_row(gate: GateStatus) -> tuple[str, ...]:
@@ -113,27 +145,28 @@ def _gate_row(gate: GateStatus) -> tuple[str, ...]:
 
 
 def history_text(runs: Sequence[PastRun], style: Style) -> str:
-    """One row for each run, newest first, and below it who ran which plan, and from where."""
+    """One row for each run, newest first; below it why it failed, who ran which plan, and from where."""
     if not runs:
         return "no runs\n"
-    heads = ("RUN", "ACTION", "GATE", "WHEN", "TOOK", "OUTCOME")
+    heads = ("OUTCOME", "RUN", "ACTION", "GATE", "WHEN", "TOOK")
     rows = [tuple(Cell(text, "dim") for text in heads)]
     rows.extend(tuple(Cell(style.text(value)) for value in _run_row(item)) for item in runs)
-    room = max(style.width - sum(width + 2 for width in column_widths(rows)[:-1]), NARROWEST)
-    rows = [(*row[:-1], Cell(cut(row[-1].text, room), row[-1].look)) for row in rows]
     head, *blocks = table_rows(rows, style, indent="")
     lines = list(head)
     for item, block in zip(runs, blocks, strict=True):
         below = f"by {item.by}, plan {short_id(item.plan)}, at {item.started}, from {began_words(item)}"
-        lines.extend([*block, *paragraph(style.text(below), style, first="  ", look="dim")])
+        lines.extend(block)
+        if item.outcome not in OUTCOMES:
+            lines.extend(paragraph(style.text(outcome_words(item.outcome)), style, first="  "))
+        lines.extend(paragraph(style.text(below), style, first="  ", look="dim"))
     return "\n".join(lines) + "\n"
 
 
 def _run_row(item: PastRun) -> tuple[str, ...]:
     when = f"{age(item.age)} ago" if item.age is not None else item.started
     took = seconds(item.seconds) if item.seconds is not None else "-"
-    outcome = " ".join(item.outcome.split())
-    return item.id, item.action, f"{item.namespace}/{item.name}", when, took, outcome
+    outcome = item.outcome if item.outcome in OUTCOMES else "failed"
+    return outcome, item.id, item.action, f"{item.namespace}/{item.name}", when, took
 
 
 def began_words(item: PastRun) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gatekeep.model.durations import age
 from gatekeep.model.outcomes import GateRun, RunStatus
@@ -15,6 +15,10 @@ Command = Callable[[str, str], str]
 """The command of that name for a gate (NAMESPACE/NAME) or a run, ready to be copied."""
 
 CANARY = "canary"
+POLICIES = "gatekeep apply -f POLICIES"
+"""The apply of whoever knows where the policies lie."""
+PROMETHEUS = " --prometheus URL"
+"""What a command needs besides when the steps that it takes hold a check."""
 HELD = "Git still says newPods: Hold: pods that are born later wait again"
 REVERT = "Git still says otherwise: revert the change there, or the next apply brings it back"
 
@@ -61,6 +65,11 @@ def _pause(run: RunStatus) -> str:
     return f"paused {age(run.age)} of {age(run.pause)}"
 
 
+def asking(command: str, *, asks: bool) -> str:
+    """``command`` with the flag that it needs when a check comes in what it does."""
+    return command + PROMETHEUS if asks else command
+
+
 class Next(NamedTuple):
     """Where the run of a gate stands after a command, and the commands that lead on from there."""
 
@@ -68,17 +77,22 @@ class Next(NamedTuple):
     commands: tuple[tuple[str, str], ...] = ()
 
 
-def next_of(item: GateRun, apply: str, command: Command) -> Next | None:
-    """None for a run that has nothing to say: a canary that holds one weight for good."""
-    run = item.run
-    promote, abort = (command(verb, f"{item.namespace}/{item.name}") for verb in ("promote", "abort"))
+def next_of(item: GateRun, apply: str, command: Command, *, asks: bool = False) -> Next | None:
+    """None for a run that has nothing to say: a canary that holds one weight for good.
+
+    ``asks`` says that a check comes before the next pause.
+    """
+    run, name = item.run, f"{item.namespace}/{item.name}"
+    apply, promote = asking(apply, asks=asks), asking(command("promote", name), asks=asks)
+    abort = command("abort", name)
     if run.phase == "Done" and item.strategy != CANARY:
         return Next(f"done: {run.color} is active")
     if run.phase == "Done":
         return Next(f"done: step {run.steps} of {run.steps}, weight {run.weight}") if run.steps else None
     if run.phase == "Aborted":
         stands = f"weight {run.weight}" if item.strategy == CANARY else f"{run.color} is active"
-        return Next(f"aborted, {stands}: {run.reason}", ((promote, "starts the run again"),))
+        again = "starts the run again" if item.strategy == CANARY else "switches again"
+        return Next(f"aborted, {stands}: {run.reason}", ((promote, again),))
     if run.phase != "Paused":
         return None
     where = f"paused at step {run.step + 1} of {run.steps} (weight {run.weight})"
@@ -92,11 +106,20 @@ def next_of(item: GateRun, apply: str, command: Command) -> Next | None:
     return Next(where, ((apply, later), (promote, "goes on now"), out))
 
 
-def next_text(runs: Sequence[GateRun], apply: str, command: Command, style: Style) -> list[str]:
-    """For each run where it stands, and below it the commands, which are never wrapped."""
+def next_text(
+    runs: Sequence[GateRun],
+    apply: str,
+    command: Command,
+    style: Style,
+    asking_gates: Container[tuple[str, str]] = (),
+) -> list[str]:
+    """For each run where it stands, and below it the commands, which are never wrapped.
+
+    Of ``asking_gates``, by namespace and name, a check comes before the next pause.
+    """
     lines: list[str] = []
     for item in runs:
-        found = next_of(item, apply, command)
+        found = next_of(item, apply, command, asks=(item.namespace, item.name) in asking_gates)
         if found is not None:
             lines.extend(paragraph(style.text(f"{item.namespace}/{item.name}: {found.words}"), style, first="  "))
             rows = [(Cell(style.text(line)), Cell(style.text(words), "dim")) for line, words in found.commands]
@@ -107,9 +130,10 @@ def next_text(runs: Sequence[GateRun], apply: str, command: Command, style: Styl
 def after_promote(gates: Sequence[GateTarget]) -> str:
     """What Git has to say so that a promotion lasts, by the plan for it."""
     kinds = {_strategy(gate) for gate in gates}
-    if CANARY in kinds:
-        return "Git still says the steps; nothing to change"
-    return "Git asks for it already; nothing to change" if "blueGreen" in kinds else HELD
+    if any("steps" in _part(_rotation(gate), CANARY) for gate in gates):
+        return "Git has the steps already; nothing to change"
+    held = any(_part(gate.policy, "spec").get("newPods") == "Hold" for gate in gates)
+    return "Git asks for it already; nothing to change" if kinds & {CANARY, "blueGreen"} and not held else HELD
 
 
 def after_abort(gates: Sequence[GateTarget]) -> str:
@@ -134,6 +158,13 @@ def after_undo(action: str) -> str:
 
 def _strategy(gate: GateTarget) -> str:
     """The strategy that the plan's copy of the policy names; the copy may be anything."""
-    spec = (gate.policy or {}).get("spec")
-    rotation = spec.get("rotation") if isinstance(spec, Mapping) else None
-    return next(iter(rotation), "") if isinstance(rotation, Mapping) else ""
+    return next(iter(_rotation(gate)), "")
+
+
+def _rotation(gate: GateTarget) -> Mapping[str, Any]:
+    return _part(_part(gate.policy, "spec"), "rotation")
+
+
+def _part(document: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
+    found = (document or {}).get(name)
+    return found if isinstance(found, Mapping) else {}

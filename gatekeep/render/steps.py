@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gatekeep.model.plan import Step
 from gatekeep.render.layout import Cell, column_widths, counted, table, table_rows, wrap
 from gatekeep.render.style import Style
-from gatekeep.render.words import Line, alike, lines_of, match_words, together, totals
+from gatekeep.render.words import Line, alike, lines_of, match_words, together, totals, workload_names
 from gatekeep.render.workloads import is_mark
 
 LEGEND = "+ adds   - removes   ~ changes   ? waits until the cluster shows it"
@@ -20,6 +20,7 @@ WIDE_ENOUGH = 45
 
 def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
     """The table with its title and legend."""
+    names = workload_names(steps)
     title = style.paint("Steps", "bold")
     if not steps:
         return [f"{title}  none"]
@@ -29,7 +30,7 @@ def steps_text(steps: Sequence[Step], style: Style) -> list[str]:
     heads = tuple(Cell(text, "dim") for text in HEAD)
     cells = [heads, *(row for _, row in rows)]
     beside = style.width - 2 - sum(width + 2 for width in column_widths(cells))
-    body = _beside(cells, rows, style) if beside >= WIDE_ENOUGH else _below(cells, rows, style)
+    body = _beside(cells, rows, style, names) if beside >= WIDE_ENOUGH else _below(cells, rows, style, names)
     return [title, *body, *("  " + style.paint(line, "dim") for line in (LEGEND, PHASES))]
 
 
@@ -68,21 +69,24 @@ def _cells(group: Sequence[Step], style: Style) -> list[tuple[Cell, ...]]:
     return rows
 
 
-def _beside(cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style) -> list[str]:
-    reasons = [Cell("why", "dim"), *(Cell(_why(step, style) if first else "", "dim") for step, first in _firsts(rows))]
+def _beside(
+    cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style, names: Mapping[str, str]
+) -> list[str]:
+    whys = (Cell(_why(step, style, names) if first else "", "dim") for step, first in _firsts(rows))
+    reasons = [Cell("why", "dim"), *whys]
     return table([(*row, reason) for row, reason in zip(cells, reasons, strict=True)], style)
 
 
-def _below(cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style) -> list[str]:
+def _below(
+    cells: Sequence[tuple[Cell, ...]], rows: Sequence[tuple[Step, object]], style: Style, names: Mapping[str, str]
+) -> list[str]:
     head, *blocks = table_rows(cells, style)
     start = 2 + sum(width + 2 for width in column_widths(cells)[:3])
     lines = list(head)
     for block, (step, last) in zip(blocks, _lasts(rows), strict=True):
         lines.extend(block)
-        if last:
-            lines.extend(
-                " " * start + style.paint(line, "dim") for line in wrap(_why(step, style), style.width - start)
-            )
+        if last and (why := _why(step, style, names)):
+            lines.extend(" " * start + style.paint(line, "dim") for line in wrap(why, style.width - start))
     return lines
 
 
@@ -94,12 +98,13 @@ def _lasts(rows: Sequence[tuple[Step, object]]) -> list[tuple[Step, bool]]:
     return [(step, at + 1 == len(rows) or rows[at + 1][0] is not step) for at, (step, _) in enumerate(rows)]
 
 
-def _why(step: Step, style: Style) -> str:
+def _why(step: Step, style: Style, names: Mapping[str, str]) -> str:
+    """Empty where the row says it already."""
     if step.match is None or is_mark(step):
-        return style.text(step.reason)
+        return "" if any(step.reason == line.objects for line in lines_of(step)) else style.text(step.reason)
     if any(change.kind != "Pod" for change in step.changes):
         return style.text(f"{step.reason}, and ReplicaSets made until then")
     if step.match.any_of == ():
         return style.text(f"{step.reason}; nobody born until then")
     born = ", and those born until then" if step.changes else ""
-    return style.text(f"{step.reason}{born} ({match_words(step.match)})")
+    return style.text(f"{step.reason}{born} ({match_words(step.match, names)})")

@@ -7,11 +7,15 @@ from gatekeep.render.around import around_text
 from gatekeep.render.courses import courses_text, ends_at
 from gatekeep.render.findings import findings_text
 from gatekeep.render.layout import Cell, counted, paragraph, some, table
-from gatekeep.render.runs import Command, plain_command
+from gatekeep.render.runs import Command, after_abort, plain_command
 from gatekeep.render.steps import steps_text
 from gatekeep.render.style import Style
 
 SHORT_ID = 12
+REFUSED_NEXT = (
+    "mend what the sentence above names (more ready pods, another group, or a lower floor.minReady in the policy), and "
+    "plan again"
+)
 
 
 def plan_text(
@@ -23,9 +27,7 @@ def plan_text(
         blocks.append([style.paint("Findings", "bold"), *findings_text(plan.findings, style)])
     if plan.writes or not plan.proof.holds:
         previews = {(gate.namespace, gate.preview) for gate in plan.gates}
-        blocks.extend(
-            _service(item, style, preview=(item.namespace, item.name) in previews) for item in plan.services
-        )
+        blocks.extend(_service(item, style, preview=(item.namespace, item.name) in previews) for item in plan.services)
         blocks.extend(courses_text(plan, style))
         blocks.append(steps_text(plan.steps, style))
         if plan.proof.holds:
@@ -34,6 +36,8 @@ def plan_text(
         blocks.append(verdict_text(plan.proof, style, proved=proved, holds=holds))
     else:
         blocks.append(_nothing(plan, style))
+    if not plan.proof.holds:
+        blocks.append(paragraph(style.text(REFUSED_NEXT), style, first="Next: "))
     if next_step:
         blocks.append([f"Next: {style.text(next_step)}"])  # not wrapped: it is there to be copied
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -141,4 +145,6 @@ def _nothing(plan: Plan, style: Style) -> list[str]:
         f", floor {item.floor:,}"
         for item in plan.services
     ]
-    return [*(gates or [f"{tick} nothing to do"]), *ready]
+    aborted = [gate for gate in plan.gates if gate.progress is not None and gate.progress.phase == "Aborted"]
+    git = paragraph(style.text(after_abort(aborted)), style, first="  ") if aborted else []
+    return [*(gates or [f"{tick} nothing to do"]), *ready, *git]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,16 @@ import msgspec
 from gatekeep.model.patches import Op, tokens_of
 from gatekeep.model.plan import Change, Match, Step
 from gatekeep.model.selectors import LabelSelector, Requirement
-from gatekeep.model.waits import Bound, CheckWait, EndpointsWait, ExistsWait, FieldWait, Wait
+from gatekeep.model.waits import (
+    AdmissionWait,
+    Bound,
+    CheckWait,
+    EndpointsWait,
+    ExistsWait,
+    FieldWait,
+    RevisionWait,
+    Wait,
+)
 from gatekeep.render import workloads
 from gatekeep.render.layout import counted, seconds
 
@@ -22,6 +32,7 @@ SELECTOR = ("spec", "selector")
 ANY = "any labels"
 ANYBODY = "any pod"
 LATER = "pods born until then"
+FEW_WORKLOADS = 2
 ADMISSION = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
 PLURALS = {
     "EndpointSlice": "EndpointSlices",
@@ -123,24 +134,44 @@ def change_words(step: Step, change: Change) -> tuple[str, str]:
     return symbols.pop() if len(symbols) == 1 else "~", ", ".join(words)
 
 
-def match_words(match: Match) -> str:
-    """Whom a labelling step is for, apart from the pods it names."""
-    found = _plain_match(match)
-    if match.any_of is not None:
-        parts = list(dict.fromkeys(match_words(item) for item in match.any_of)) or ["nobody"]
-        if parts != [ANYBODY]:
-            found = " or ".join(parts) if found == ANYBODY else f"{found}, of these {' or '.join(parts)}"
-    if match.except_:
-        found += ", but not " + " or ".join(match_words(item) for item in match.except_)
+def workload_names(steps: Iterable[Step]) -> dict[str, str]:
+    """``Deployment rng`` by uid, of the workloads that the steps write to or look at."""
+    found: dict[str, str] = {}
+    for step in steps:
+        found.update({change.uid: f"{change.kind} {change.name}" for change in step.changes
+                      if change.uid is not None and change.kind in workloads.KINDS})  # fmt: skip
+        if isinstance(step.wait, FieldWait | RevisionWait):
+            found[step.wait.object.uid] = f"{step.wait.object.kind} {step.wait.object.name}"
+        elif isinstance(step.wait, AdmissionWait):
+            found[step.wait.owner.uid] = f"{step.wait.owner.kind} {step.wait.owner.name}"
     return found
 
 
-def _plain_match(match: Match) -> str:
-    """``app=rng of 2 workloads``, ``the pods of 1 workload``, ``any pod``."""
+def match_words(match: Match, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Whom a labelling step is for, apart from the pods it names; ``names`` are those of workloads by uid."""
+    found = _plain_match(match, names)
+    if match.any_of is not None:
+        parts = list(dict.fromkeys(match_words(item, names) for item in match.any_of)) or ["nobody"]
+        if parts != [ANYBODY]:
+            found = " or ".join(parts) if found == ANYBODY else f"{found}, of these {' or '.join(parts)}"
+    if match.except_:
+        found += ", but not " + " or ".join(match_words(item, names) for item in match.except_)
+    return found
+
+
+def _plain_match(match: Match, names: Mapping[str, str]) -> str:
+    """``app=rng of Deployment rng``, ``the pods of 3 workloads``, ``any pod``."""
     labels = selector_words(match.selector) if match.selector is not None else ANY
     if match.owner_uids is None:
         return ANYBODY if labels == ANY else labels
-    return f"{'the pods' if labels == ANY else labels} of {counted(len(match.owner_uids), 'workload')}"
+    return f"{'the pods' if labels == ANY else labels} of {_owners(match.owner_uids, names)}"
+
+
+def _owners(uids: Sequence[str], names: Mapping[str, str]) -> str:
+    """One or two by their names, where these are known; else how many."""
+    known = sorted(names[uid] for uid in uids if uid in names)
+    few = known and len(known) == len(uids) <= FEW_WORKLOADS
+    return " and ".join(known) if few else counted(len(uids), "workload")
 
 
 def selector_words(selector: LabelSelector) -> str:

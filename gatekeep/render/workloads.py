@@ -19,7 +19,7 @@ _STRATEGY = "/spec/updateStrategy"
 _COUNTS = {
     "/status/updatedNumberScheduled": "all pods count as up to date",
     "/status/updatedReplicas": "all pods count as up to date",
-    "/status/fullyLabeledReplicas": "all pods count as labelled",
+    "/status/fullyLabeledReplicas": "all pods count as up to date",
 }
 _SEEN = {"paused": "the pause", "labelled": "the new template", "resumed": "the resumption"}
 _BOUND = re.compile(r"(?P<kind>[a-z]+)/(?P<name>.+)\.(?P<what>[a-z]+)\.\d+")

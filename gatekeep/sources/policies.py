@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 import msgspec.inspect as mi
 
-from gatekeep.model.plan import Finding, digest
+from gatekeep.model.plan import digest
 from gatekeep.model.policy import API_VERSION, LOCAL_CONFIG, LocatedPolicy, Policy, Position, TrafficGate
-from gatekeep.model.rules import RULES
 from gatekeep.sources.check import check, close
 from gatekeep.sources.choices import choice_problems
 from gatekeep.sources.conflicts import conflicts
 from gatekeep.sources.files import KUSTOMIZATIONS, find_files, has_kustomization, read_file
 from gatekeep.sources.problems import DocumentErrors, Problem, file_error, shown
+from gatekeep.sources.repository import LocatedManifest, LocatedNode, Repository
 from gatekeep.sources.rollouts import unused_checks
 from gatekeep.sources.semantics import policy_problems
 from gatekeep.sources.tree import (
@@ -45,47 +45,6 @@ _MANIFEST_VERSIONS = frozenset({"v1", "apps/v1", "batch/v1"})  # other groups ha
 STDIN = "-"
 _MARK = re.compile(re.escape(GROUP) + r"/v[0-9]")  # a file with this text is taken for a policy file
 _CLASSES: dict[str, type[Policy]] = {cls.__name__: cls for cls in get_args(Policy)}
-
-
-class LocatedNode(NamedTuple):
-    """A document with the places of all that it says: in which file, and the folder that lies in."""
-
-    node: MapNode
-    file: str
-    folder: str
-
-
-class LocatedManifest(NamedTuple):
-    """A plain manifest as Git has it, and where it stands. Only its kind is known to be right."""
-
-    document: dict[str, Any]
-    position: Position
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repository:
-    """What the named files say. Policies are sorted by file and place in it; ``places`` say where as errors do.
-
-    ``notes`` are what is odd and no mistake. ``nodes`` are those of the policies, in their order, ``others`` those of
-    all other objects; both are empty unless asked for. ``files`` are names as in positions, with the openable ones.
-    """
-
-    policies: tuple[LocatedPolicy, ...] = ()
-    places: tuple[Position, ...] = ()
-    manifests: tuple[LocatedManifest, ...] = ()
-    notes: tuple[Problem, ...] = ()
-    nodes: tuple[LocatedNode, ...] = ()
-    others: tuple[LocatedNode, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """The notes as a plan holds them."""
-        return tuple(
-            Finding(severity=RULES[item.rule].severity, rule=item.rule, message=item.message,
-                    file=item.position.file, line=item.position.line)
-            for item in self.notes
-        )  # fmt: skip
 
 
 @dataclass

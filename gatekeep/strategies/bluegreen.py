@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Workload
-from gatekeep.model.plan import Match
-from gatekeep.model.policy import BlueGreen
+from gatekeep.model.policy import BlueGreen, Group
 from gatekeep.model.progress import Progress
 from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.strategies import runs
@@ -31,8 +31,9 @@ def course(question: Question, wanted: BlueGreen) -> Course:
     pods = {other: question.pods(question.match(group)) for other, group in wanted.colors.items()}
     _refuse_overlap(pods)
     switches = any(_is_serving(question, pod) for other, found in pods.items() if other != name for pod in found)
-    if switches or not any(serves(pod) for pod in pods[name]):
-        _refuse_unready(question, name, question.match(wanted.colors[name]), pods[name])
+    aborts = name != wanted.active  # who goes back takes what there is; the floor holds all the same
+    if (switches and not aborts) or not any(serves(pod) for pod in pods[name]):
+        _refuse_unready(question, wanted, name, pods[name])
     return Course((Leg(_of(question, wanted, name)),), _progress(question, wanted))
 
 
@@ -85,7 +86,7 @@ def _remark(question: Question, wanted: BlueGreen, name: str, pods: Sequence[Pod
         for other, group in sorted(wanted.colors.items()) if other != name
     }  # fmt: skip
     serving = [f"{count} of {other}" for other, count in others.items() if count]
-    if not serving:
+    if not serving or not question.standing:
         return ""
     return f"for a moment both colours answer: {len(pods)} pods of {name} join before {' and '.join(serving)} leave"
 
@@ -106,8 +107,20 @@ def _refuse_overlap(pods: Mapping[str, Sequence[Pod]]) -> None:
             )
 
 
-def _refuse_unready(question: Question, name: str, match: Match, pods: Sequence[Pod]) -> None:
+def _out_of_reach(question: Question, group: Group) -> int:
+    """How many pods the colour has in the namespace, behind the Service or not."""
+    return len(question.pods(replace(question, bases=[{}]).match(group)))
+
+
+def _refuse_unready(question: Question, wanted: BlueGreen, name: str, pods: Sequence[Pod]) -> None:
+    match = question.match(wanted.colors[name])
     waiting = [pod.name for pod in pods if not serves(pod)]
+    if not pods and (others := _out_of_reach(question, wanted.colors[name])):
+        raise RefusedError(
+            f"the colour {name} is to be active, and its {others} pods are not behind the Service: its selector leaves "
+            "them out",
+            hint="give the Service a selector that the pods of all colours match; the gate tells them apart",
+        )
     if waiting or not pods:
         found = f"{len(waiting)} of its {len(pods)} pods are not ready ({_list(waiting)})" if pods else "it has no pod"
         raise RefusedError(

@@ -64,11 +64,14 @@ def at_weight(question: Question, wanted: Canary, weight: int) -> DesiredRotatio
     stable_pods, fresh_pods = question.pods(stable), question.pods(fresh)
     _refuse_overlap(stable_pods, fresh_pods)
     holds = question.policy.spec.new_pods == "Hold"
+    waiting = 0
     if holds:
+        everybody = len(stable_pods)
         stable_pods = not_held(question, stable_pods)
+        waiting = everybody - len(stable_pods)
     ready_stable = [pod for pod in stable_pods if serves(pod)]
     ready_fresh = [pod for pod in fresh_pods if serves(pod)]
-    _refuse_empty(weight, len(ready_stable), len(ready_fresh))
+    _refuse_empty(weight, len(ready_stable), len(ready_fresh), waiting)
     counts = shares.shares(len(ready_stable), len(ready_fresh), weight)
     group = union_of((stable, fresh), question)
     remark = shares.remark(counts, weight)
@@ -100,11 +103,17 @@ def _refuse_overlap(stable: Iterable[Pod], fresh: Iterable[Pod]) -> None:
     )
 
 
-def _refuse_empty(weight: int, stable: int, fresh: int) -> None:
-    """A group that should serve and has nobody to do it."""
+def _refuse_empty(weight: int, stable: int, fresh: int, waiting: int) -> None:
+    """A group that should serve and has nobody to do it; ``waiting`` of the stable pods are held."""
+    if weight < 100 and not stable and waiting:
+        raise RefusedError(
+            f"the {waiting} stable pods are held, and weight {weight} wants some of them in rotation",
+            hint="let them in: write admit: All, or a number, and apply; or gatekeep promote",
+        )
     for name, count, needed in (("canary", fresh, weight > 0), ("stable", stable, weight < 100)):
         if needed and not count:
+            way = "; gatekeep abort takes the canary out" if name == "canary" else ""
             raise RefusedError(
                 f"the {name} group has no ready pod behind the Service, and weight {weight} wants some of it",
-                hint="wait until its pods are ready, or correct the group",
+                hint=f"wait until its pods are ready, or correct the group{way}",
             )

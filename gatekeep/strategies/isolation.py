@@ -18,6 +18,8 @@ from gatekeep.model.selectors import matches
 from gatekeep.strategies.question import serves
 
 BY_POLICY = "Isolation "
+MOST_PODS = 500
+_NOBODY = "its pods are gone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +116,26 @@ def _of_policy(
             hint="delete the document and apply, which returns them; then isolate anew",
         )
     pods = _picked(policy, old, asked, candidates, alive)
-    ended = "" if pods else "its pods are gone"
-    return msgspec.structs.replace(entry, pods=pods, ended=ended)
+    _refuse_many(entry, len(pods))
+    return msgspec.structs.replace(entry, pods=pods, gone=_gone(policy, old, alive), ended="" if pods else _NOBODY)
+
+
+def _gone(policy: Isolation, old: Isolated | None, alive: Mapping[str, Pod]) -> tuple[str, ...]:
+    """Names of the policy whose pods were held and are gone."""
+    if old is None or policy.spec.pods.names is None:
+        return ()
+    names = {*old.gone, *(pod.name for pod in old.pods if pod.uid not in alive)}
+    return tuple(sorted(names & set(policy.spec.pods.names)))
+
+
+def _refuse_many(entry: Isolated, count: int) -> None:
+    """The record, which remembers every one of them, is one ConfigMap."""
+    if count > MOST_PODS:
+        raise RefusedError(
+            f"it would isolate {count} pods, and at most {MOST_PODS} can be remembered",
+            where=entry.by,
+            hint="narrow its selector; to take many pods out of rotation, narrow the pool of their gate",
+        )
 
 
 def _picked(
@@ -128,9 +148,8 @@ def _picked(
     if choice.count is not None:
         fresh = [] if began else _first(candidates, choice.count, choice.order or "Newest", asked.inside)
     elif choice.names is not None:
-        known = {pod.name for pod in old.pods} if old is not None and began else set()
-        lost = old is not None and began and bool(old.ended)
-        fresh = [] if lost else [pod for pod in candidates if pod.name in choice.names and pod.name not in known]
+        known = {pod.name for pod in old.pods} | set(old.gone) if old is not None and began else set()
+        fresh = [pod for pod in candidates if pod.name in choice.names and pod.name not in known]
         kept = {uid: pod for uid, pod in kept.items() if pod.name in choice.names}
         _refuse_elsewhere(policy, {pod.name for pod in candidates} | {pod.name for pod in kept.values()}, alive)
     else:

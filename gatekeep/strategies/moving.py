@@ -11,9 +11,9 @@ from gatekeep.strategies.rotation import run_identity
 
 
 def promoted(question: Question) -> Progress | None:
-    """Where ``promote`` puts the run: past its pause, or at its start after an abort. None admits who is held.
+    """Where ``promote`` puts the run: past its pause, or at its start after an abort.
 
-    One that was killed on its way goes on.
+    One that was killed on its way goes on. With ``newPods: Hold`` whoever is held is let in with that.
 
     Raises :class:`RefusedError` when there is nothing to promote.
     """
@@ -26,7 +26,7 @@ def promoted(question: Question) -> Progress | None:
     if progress is not None and progress.phase == "Paused":
         return msgspec.structs.replace(progress, phase="Running", step=progress.step + 1, since="")
     if question.policy.spec.new_pods == "Hold":
-        return None
+        return progress
     raise RefusedError(f"there is nothing to promote: {_standing(question, progress)}", where=_where(question))
 
 
@@ -45,6 +45,8 @@ def aborted(question: Question, reason: str) -> Progress:
     """
     run, wanted = run_identity(question), question.policy.spec.rotation
     own = question.progress if question.progress is not None and question.progress.run == run else None
+    if own is not None and own.phase == "Aborted":
+        return own
     step = own.step if own is not None else 0
     if wanted.canary is not None:
         return Progress(run=run, phase="Aborted", step=step, reason=reason)

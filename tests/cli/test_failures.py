@@ -108,7 +108,6 @@ def test_the_traceback_is_there_for_those_who_ask(
         (["retire", "rng", "-y"], "in which namespace is the gate rng?"),
         (["retire", "a/b/c", "-y"], "expected NAME or NAMESPACE/NAME, found 'a/b/c'"),
         (["retire", "a/b", "-n", "c", "-y"], "the gate a/b is not in namespace c"),
-        (["retire", "dockercoins/rng"], "there is no terminal to ask on"),
         (["--nope"], "--nope"),
         (["reconcile"], "no command 'reconcile'"),
     ],

@@ -112,7 +112,7 @@ def test_lint_warns_of_a_check_that_nobody_asks_and_of_an_isolation_that_a_sync_
     run = gatekeep("lint", "-f", "policies", "-f", "apart")
     assert run.code == 0
     assert "warning: no step of the canary asks the check error-rate  [unused-check]\n" in run.out
-    assert "apart/inc-4711.yaml:1: warning: a sync may read this policy" in run.out
+    assert "apart/inc-4711.yaml:1:1: warning: a sync may read this policy" in run.out
     assert run.out.endswith("✔ 2 policies: 0 errors, 2 warnings\n")
 
 

@@ -89,17 +89,21 @@ def members(made: EmbeddedCluster) -> list[str]:
     return sorted(pod.labels["version"] for pod in pods if pod.labels.get("active") == "yes")
 
 
-def test_a_run_ends_at_its_pause(gatekeep: Gatekeep, made: EmbeddedCluster) -> None:
+def test_a_run_ends_at_its_pause(gatekeep: Gatekeep, made: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     run = gatekeep("apply", "-y", "--detailed-exitcode")
     assert run.code == 2
     assert run.out.endswith(
         "  dockercoins/web: paused at step 2 of 6 (weight 25)\n"
-        "    gatekeep apply                    goes on, 10m from now\n"
-        "    gatekeep promote dockercoins/web  goes on now\n"
-        "    gatekeep abort dockercoins/web    takes the canary out\n"
+        "    gatekeep apply --prometheus URL                    goes on, 10m from now\n"
+        "    gatekeep promote dockercoins/web --prometheus URL  goes on now\n"
+        "    gatekeep abort dockercoins/web                     takes the canary out\n"
         "  way back (planned and proved: 4 → 6 ready)\n"
         "    gatekeep retire dockercoins/web\n"
     )
+    assert "  next    gatekeep apply -f POLICIES --prometheus URL " in gatekeep("status").out
+    monkeypatch.setenv("GATEKEEP_PROMETHEUS", "http://prometheus")
+    assert "--prometheus URL" not in gatekeep("apply").out + gatekeep("status").out
+    monkeypatch.delenv("GATEKEEP_PROMETHEUS")
     made.clock.sleep(240)
     again = gatekeep("apply", "--detailed-exitcode")
     assert again.code == 2
@@ -116,7 +120,7 @@ def test_promote(gatekeep: Gatekeep, made: EmbeddedCluster, errors: list[str]) -
     run = gatekeep("promote", "web", "-n", "dockercoins", "-y", "--detailed-exitcode")
     assert run.code == 2
     assert members(made) == ["1", "1", "1", "2", "2", "2"]
-    assert "  Git still says the steps; nothing to change\n" in run.out
+    assert "  Git has the steps already; nothing to change\n" in run.out
     assert "paused at step 5 of 6 (weight 50) until it is promoted\n" in run.out
     assert "gatekeep apply" not in run.out
     done = gatekeep("promote", "dockercoins/web", "-y", "-o", "json")
@@ -141,8 +145,11 @@ def test_abort_and_what_git_has_to_say(gatekeep: Gatekeep, made: EmbeddedCluster
     assert "to make it permanent set weight 0 or revert the change" in said
     assert "gatekeep undo " in said.partition("way back")[2]
     assert "aborted after step 1 of 6" in gatekeep("status").out
-    assert gatekeep("apply", "-y").code == 0
+    again = gatekeep("apply")
+    assert (again.code, again.out.count("Git still asks for it: a change of the policy")) == (0, 1)
     assert members(made) == ["1", "1", "1"]
+    assert "Git still asks for it: " in gatekeep("plan").out
+    assert "  next    gatekeep promote dockercoins/web " in gatekeep("status").out
     assert gatekeep("promote", "dockercoins/web", "-y").code == 0
     assert members(made) == ["1", "1", "1", "2"]
 
@@ -194,9 +201,9 @@ def test_history(gatekeep: Gatekeep, made: EmbeddedCluster) -> None:
     run = gatekeep("history")
     assert run.code == 0
     head, second, *_, first, below = run.out.splitlines()
-    assert head.split() == ["RUN", "ACTION", "GATE", "WHEN", "TOOK", "OUTCOME"]
-    assert second.split()[1:5] == ["abort", "dockercoins/web", "1m", "ago"]
-    assert first.split()[1:6] == ["apply", "dockercoins/web", "2h", "11m", "ago"]
+    assert head.split() == ["OUTCOME", "RUN", "ACTION", "GATE", "WHEN", "TOOK"]
+    assert second.split()[2:6] == ["abort", "dockercoins/web", "1m", "ago"]
+    assert first.split()[2:7] == ["apply", "dockercoins/web", "2h", "11m", "ago"]
     assert "from canary, weight 25, step 2 of 6: a pause of 10m" in " ".join(run.out.split())
     assert below.endswith("from no gate")
     items = gatekeep("history", "web", "-n", "dockercoins", "-o", "json").document["items"]
@@ -272,6 +279,26 @@ def test_who_is_asked(
 def test_a_gate_that_is_not_there(gatekeep: Gatekeep, made: EmbeddedCluster) -> None:
     for command in ("promote", "abort"):
         assert gatekeep(command, "web", "-y").code == 64
-        run = gatekeep(command, "dockercoins/web", "-y")
-        assert (run.code, run.err.splitlines()[0]) == (3, "error: there is no record of a gate dockercoins/web")
+        for answer_given in (("-y",), ()):
+            run = gatekeep(command, "dockercoins/web", *answer_given)
+            assert (run.code, run.err.splitlines()[0]) == (3, "error: there is no record of a gate dockercoins/web")
     assert "no run is recorded" in gatekeep("undo", "-y").err
+
+
+def test_a_run_that_stops_names_its_own_undoing(gatekeep: Gatekeep, made: EmbeddedCluster, errors: list[str]) -> None:
+    gatekeep("apply", "-y")
+
+    def unreachable(verb: str, ref: ObjectRef, count: int) -> None:
+        if ref.kind == "Pod":
+            raise UnreachableError("cannot reach the cluster", hint="check the network")
+
+    made.before_write(unreachable)
+    run = gatekeep("promote", "dockercoins/web", "-y")
+    made.before_write(lambda verb, ref, count: None)
+    assert run.code == 6
+    last = gatekeep("history", "-o", "json").document["items"][0]["id"]
+    assert run.err.endswith(
+        "    the state is safe as it is. To go on:\n      gatekeep promote dockercoins/web --prometheus URL\n"
+        f"    to go back:\n      gatekeep undo {last}\n"
+    )
+    assert gatekeep("undo", last, "-y").code == 0

@@ -88,7 +88,7 @@ def test_the_way_back_is_named_after_an_apply(gatekeep: Gatekeep, cluster: Embed
     assert run.code == 0
     assert "gatekeep retire" not in run.out
     assert run.out.endswith(
-        "  way back (planned and proved: 3 → 6 ready)\n    put the previous policy back in Git and apply it\n"
+        "  way back (planned and proved: 3 → 6 ready): put the previous policy back in Git and apply it\n"
     )
 
 

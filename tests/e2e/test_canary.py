@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.e2e.story import Story, record
-from tests.e2e.workloads import Workload, manifest
-
-LAG = 3.0
-SURE = 4.0
-"""Standard deviations: a share further off than that is chance once in 16,000 times."""
+from tests.e2e.strategies import LAG, bound_of, of, owned, pods_of
+from tests.e2e.workloads import manifest
 
 
 @pytest.fixture
@@ -24,16 +19,8 @@ def web(story_of: Callable[..., Story]) -> Story:
 
 def weighted(story: Story, weight: int) -> None:
     """Writes the policy."""
-    groups: dict[str, Any] = {
-        group: {"owners": [{"kind": "Deployment", "name": name}]}
-        for group, name in (("stable", "stable"), ("canary", "next"))
-    }
-    story.policy(rotation={"canary": {**groups, "weight": weight}}, floor=5)
-
-
-def pods_of(story: Story, name: str) -> set[str]:
-    """Names of a Deployment's pods."""
-    return {pod["metadata"]["name"] for pod in Workload(story.stack, story.namespace, "Deployment", name).pods()}
+    groups = {"stable": owned("stable"), "canary": owned("next"), "weight": weight}
+    story.policy(rotation={"canary": groups}, floor=5)
 
 
 @pytest.mark.parametrize("lag", [{}, {"pods": LAG}], ids=["idle", "pods-3-s"])
@@ -63,8 +50,8 @@ def test_the_share_of_requests_is_the_share_of_endpoints(web: Story) -> None:
         traffic.run_for(10)
     report, share = traffic.report(), 3 / 12
     assert report.lost == 0, report
-    bound = SURE * math.sqrt(share * (1 - share) / report.ok)
-    assert abs(report.share(pods_of(web, "next")) - share) < bound, (report.share(pods_of(web, "next")), bound)
+    found, bound = report.share(pods_of(web, "next")), bound_of(share, report.ok)
+    assert abs(found - share) < bound, (found, bound)
 
 
 def test_who_is_picked_stays_picked_and_a_dead_one_is_made_up_for(web: Story) -> None:
@@ -73,7 +60,7 @@ def test_who_is_picked_stays_picked_and_a_dead_one_is_made_up_for(web: Story) ->
     picked = web.labelled() & pods_of(web, "next")
     victim = min(picked)
     web.kubectl("delete", "pod", victim)
-    Workload(web.stack, web.namespace, "Deployment", "next").wait_rollout()
+    of(web, "next").wait_rollout()
     assert web.apply().code == 0
     again = web.labelled() & pods_of(web, "next")
     assert len(again) == 3
@@ -99,7 +86,7 @@ def test_later_pods_of_the_stable_group_join_and_those_of_the_canary_wait(web: S
     weighted(web, 10)
     assert web.apply().code == 0
     for name in ("stable", "next"):
-        each = Workload(web.stack, web.namespace, "Deployment", name)
+        each = of(web, name)
         each.scale(11)
         each.wait_rollout()
     inside = web.labelled()

@@ -226,7 +226,7 @@ def test_a_detached_pod_is_replaced_kept_and_comes_back_for_its_replacement() ->
     assert held(target)[0].pods[0].labels == {"tier": "one"}
     found = apply(target, ADOPTING)
     assert {item.message for item in found.findings if item.rule == "surplus-pod"} == {
-        f"{FIRST} comes back to its controller, which deletes {replacement} for it: it leaves the rotation first"
+        f"{FIRST} comes back to its controller, which deletes {replacement} for it, after that has left the rotation"
     }
     assert inside(target) == before
     assert (owners(target, FIRST), mark(target, FIRST), held(target)) == (["rng-xs46cr7l7g"], "", [])

@@ -153,4 +153,4 @@ def test_the_record_says_at_which_step_the_check_failed() -> None:
     found = record_of(source.snapshot([NAMESPACE]), WEB)
     assert found is not None
     assert found.progress is not None
-    assert (found.progress.phase, found.progress.step) == ("Aborted", 1)
+    assert (found.progress.phase, found.progress.step) == ("Aborted", 2)

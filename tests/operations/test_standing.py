@@ -10,16 +10,18 @@ import msgspec
 import pytest
 
 from gatekeep.model.errors import RefusedError
-from gatekeep.model.outcomes import GateStatus, RunStatus
+from gatekeep.model.outcomes import GateRun, RunStatus
+from gatekeep.model.plan import GateTarget
 from gatekeep.model.policy import TrafficGate
 from gatekeep.model.progress import Isolated, IsolatedPod, Progress
-from gatekeep.model.record import Beginning, Record, Run
+from gatekeep.model.record import Beginning, GateName, Record, Run
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.operations.past import past_runs, run_to_undo
-from gatekeep.operations.standing import run_status
-from gatekeep.operations.status import gate_statuses
+from gatekeep.operations.standing import asks_again, checks_ahead, gates_asking, run_status
+from gatekeep.operations.status import Standing, gate_statuses
 from tests.builders import cluster
 from tests.gates import NAMESPACE, canary_gate, gate, plan, record, remembering, snapshot_of
+from tests.render.samples import sample
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = "2026-03-01T11:56:00Z"
@@ -40,7 +42,7 @@ def start() -> Snapshot:
     return snapshot_of(built.deployment("next", 3, {"app": "web", "version": "2"}, ready=2), NOW)
 
 
-def standing(policy: TrafficGate, progress: Progress | None, **fields: Any) -> GateStatus:
+def standing(policy: TrafficGate, progress: Progress | None, **fields: Any) -> Standing:
     kept = msgspec.structs.replace(record(policy), progress=progress, **fields)
     (found,) = gate_statuses(remembering(start(), kept))
     return found
@@ -68,6 +70,45 @@ def test_a_timed_pause() -> None:
     assert [(item.name, item.members_ready, item.members_total) for item in found.nodes] == [
         ("node1", 2, 2), ("node2", 1, 1),
     ]  # fmt: skip
+
+
+def test_the_checks_that_come_before_the_next_pause() -> None:
+    steps: tuple[dict[str, Any], ...] = (
+        {"weight": 25},
+        {"pause": {}},
+        {"check": "a"},
+        {"weight": 50},
+        {"check": "b"},
+        {"pause": {}},
+        {"check": "c"},
+    )
+    policy = stepwise(*steps)
+
+    def ahead(**fields: Any) -> tuple[str, ...]:
+        return checks_ahead(policy, RunStatus(**fields))
+
+    assert ahead(phase="Paused", step=1) == ("a", "b")
+    assert ahead(phase="Paused", step=5) == ("c",)
+    assert ahead(phase="Running", step=3) == ("b",)
+    assert ahead(phase="Aborted", step=5) == ()
+    assert checks_ahead(gate(), RunStatus(phase="")) == ()
+    made = GateTarget("dockercoins", "web", "Gate", "a", "b", ("web",), policy=msgspec.to_builtins(policy))
+    item = GateRun(
+        namespace="dockercoins", name="web", strategy="canary", run=RunStatus(phase="Paused", step=1, steps=7)
+    )
+    assert gates_asking(sample(gates=(made,)), [item]) == {("dockercoins", "web")}
+    assert not gates_asking(sample(gates=(msgspec.structs.replace(made, policy={"kind": 1}),)), [item])
+    assert not asks_again(sample(gates=(made,)), GateName("dockercoins", "web"))
+
+
+def test_who_is_held() -> None:
+    policy = gate("web", services=["web"], newPods="Hold")
+    found = standing(policy, None)
+    assert [name.rpartition("-")[0].partition("-")[0] for name in found.held] == ["next"] * 3
+    assert standing(gate("web", services=["web"]), None).held == ()
+    data = msgspec.to_builtins(canary_gate(10))
+    data["spec"]["newPods"] = "Hold"
+    assert standing(msgspec.convert(data, TrafficGate), None).held == ()
 
 
 def test_other_phases() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from gatekeep.model.plan import Adopted, Hold, Step
 from gatekeep.model.record import GateName, Record
-from gatekeep.planning.planner import draft_plan, gate_course, retire_course
+from gatekeep.planning.courses import gate_course, retire_course
+from gatekeep.planning.planner import draft_plan
 from gatekeep.planning.task import Wanted
 from tests.builders import ClusterBuilder, cluster
 from tests.gates import NAMESPACE, gate, record, snapshot_of

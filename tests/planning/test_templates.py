@@ -12,7 +12,7 @@ from gatekeep.model.plan import Hold
 from gatekeep.model.policy import Gate
 from gatekeep.model.record import Record
 from gatekeep.model.snapshot import Snapshot
-from gatekeep.planning.planner import gate_course
+from gatekeep.planning.courses import gate_course
 from gatekeep.planning.task import GateTask, Wanted
 from tests.builders import CREATED, ClusterBuilder, cluster
 from tests.gates import DEPLOYMENT_ONLY, NAMESPACE, gate, record, snapshot_of

@@ -194,3 +194,17 @@ def test_a_run_that_has_come_further(now: Progress | None, count: int) -> None:
 def test_an_undo_may_lead_to_an_earlier_step() -> None:
     began = runs.at(3, "Paused", since="2026-01-01T00:00:00Z")
     assert stale(runs.resting(began), runs.recorded(runs.at(5, "Done"), began), NOW) == ()
+
+
+def test_a_weight_that_was_reckoned_with_pods_that_are_gone() -> None:
+    """So with names that never were: who forges them gets at most twice the pods that are there."""
+    found, start = runs.running(), runs.fleet()
+    names = [pod.name for pod in start.pods if pod.name.startswith("stable-")]
+    assert stale(found, without(start, *names[:2]), NOW) == ()
+    (reason,) = stale(found, without(start, *names[:3]), NOW)
+    assert reason.startswith("TrafficGate dockercoins/web: stable-")
+    assert "and 2 more that the plan counts on are gone, and 1 stable pods are left" in reason
+    (claim,) = found.services
+    forged = msgspec.structs.replace(claim, after=(*claim.after, *(f"x{number}" for number in range(5))))
+    (reason,) = stale(msgspec.structs.replace(found, services=(forged,)), start, NOW)
+    assert "x0 and 4 more that the plan counts on are gone, and 4 stable pods are left" in reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -17,10 +18,11 @@ import pytest
 from gatekeep.model.objects import OwnerReference, Pod
 from gatekeep.model.patches import FieldEdit, Op
 from gatekeep.model.plan import Change, Match, Plan
-from gatekeep.model.progress import Isolated
+from gatekeep.model.progress import Isolated, IsolatedPod
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import EndpointsWait
 from gatekeep.operations.way_back import way_back_problem
+from gatekeep.proof.drift import stale
 from gatekeep.proof.verify import final_snapshot
 from tests.builders import cluster, dockercoins
 from tests.gates import applied, gate, record, remembering, snapshot_of
@@ -351,7 +353,7 @@ def hashed() -> FieldEdit:
 
 def test_a_return_holds() -> None:
     on = label(KEY, None, "yes")
-    for edits in ((hashed(),), (mark("{}", None), hashed()), (mark("{}", None), on, hashed())):
+    for edits in ((mark("{}", None), hashed()), (mark("{}", None), on, hashed())):
         holds(*back(*edits))
     holds(*back(FieldEdit(ALL_MARKS, {"gatekeep.dev/isolated": "{}"}, None), hashed()))
     pod, start = released()
@@ -407,7 +409,8 @@ def surplus(changes: tuple[Change, ...]) -> tuple[Plan, Snapshot]:
     others = pods_of(start, "d-")[1:2]
     inside = [item for item in start.pods if item.labels.get(KEY) == "yes" and item not in others]
     parts = (edit([pod], label(KEY, None, "yes")), shown("rng", GATED, [*inside, *others, pod]),
-             edit(others, OFF), shown("rng", GATED, [*inside, pod]), changes, edit([pod], hashed()))  # fmt: skip
+             edit(others, OFF), shown("rng", GATED, [*inside, pod]), changes,
+             edit([pod], mark("{}", None), hashed()))  # fmt: skip
     return written(start, target(POLICY), *parts), start
 
 
@@ -444,3 +447,56 @@ def test_values_that_are_none() -> None:
             bad = msgspec.structs.replace(good, patch=tuple(ops))
             if bad.patch != good.patch and ops[place].op != "remove":
                 refused(written(fleet(), gates, (bad,)), fleet(), "")
+
+
+def test_a_release_that_is_made_up() -> None:
+    """What is to be given back was taken off; else a return would put any label on."""
+    pod = one("d")
+    out, wait = edit([pod], OFF, mark()), rest(pod)
+    owner = {"owner": pod.metadata.owner_references[0].uid}
+    for labels, more in (({"app2": "evil"}, {}), ({"app2": "evil"}, owner), ({HASH: "x"}, owner), ({}, owner)):
+        entry = IsolatedPod(name=pod.name, uid=pod.uid, labels=labels, **more)
+        gates = target(POLICY, isolations=(isolated([], "Detach", pods=(entry,)),))
+        refused(written(fleet(), gates, out, wait), fleet(), "TrafficGate dockercoins/rng says that", pod.name)
+
+
+def test_what_is_recorded_is_not_changed() -> None:
+    pod, start = released()
+    (entry,) = isolated([pod], "Detach", hash_of(pod)).pods
+    holds(written(start, target(POLICY, isolations=(isolated([], "Detach", pods=(entry,)),))), start)
+    for more in ({"owner": "x"}, {"labels": {HASH: "x"}}, {"labels": {**hash_of(pod), "x": "y"}}, {"owner": ""}):
+        bad = isolated([], "Detach", pods=(msgspec.structs.replace(entry, **more),))
+        refused(written(start, target(POLICY, isolations=(bad,))), start, "")
+
+
+def test_two_isolations_of_one_name() -> None:
+    pod, other = pods_of(fleet(), "d-")[:2]
+    gates = target(POLICY, isolations=(isolated([pod]), isolated([other])))
+    steps = edit([pod, other], OFF, mark())
+    refused(written(fleet(), gates, steps, rest(pod, other)), fleet(), "has two isolations of the name look")
+
+
+def test_nobody_who_is_isolated_is_forgotten() -> None:
+    """The proof of a fresh plan says so; of a document, staleness does."""
+    pod, start = released()
+    text = f"Pod dockercoins/{pod.name} was isolated by Isolation dockercoins/look since the plan was made"
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    bare = isolated([pod], "Detach")
+    plans = [written(start, target(POLICY, isolations=held)) for held in ((), (bare,), (isolated([], ended="x"),))]
+    for found in (*plans, back(hashed())[0], back(mark("{}", None))[0]):
+        assert "the plan neither holds it nor gives back all it lacks" in reasons(found, start)[0]
+        assert text in stale(found, start, now)
+    gone = dataclasses.replace(start, pods=tuple(item for item in start.pods if item.uid != pod.uid))
+    kept = written(start, target(POLICY, isolations=(isolated([pod], "Detach", hash_of(pod)),)))
+    for found, live in ((plans[0], gone), (kept, start), back(mark("{}", None), hashed())):
+        assert stale(found, live, now) == ()
+
+
+def test_a_pod_that_lacks_nothing_may_be_forgotten() -> None:
+    """By hand it got its labels back, and lost its mark."""
+    pod = one("d")
+    known = msgspec.structs.replace(record(POLICY), isolations=(isolated([pod]),))
+    start = remembering(fleet(), known)
+    holds(written(start, target(POLICY)), start)
+    bare = remembering(marked(fleet(), [pod]), known)
+    assert "neither holds it" in reasons(written(bare, target(POLICY)), bare)[0]

@@ -5,6 +5,7 @@ Aspects: several stages in one plan · forged checks · stages and progress that
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gatekeep.model.objects import PodStatus
 from gatekeep.model.plan import Change, GateTarget, Match, Plan, Step
 from gatekeep.model.policy import TrafficGate
 from gatekeep.model.progress import Progress, Stage
@@ -21,6 +23,8 @@ from gatekeep.model.selectors import LabelSelector
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import CheckWait, DurationWait, EndpointsWait, GateLabel, Wait
 from gatekeep.proof.verify import prove
+from gatekeep.proof.weights import most_canary
+from gatekeep.strategies.shares import shares
 from tests.builders import cluster
 from tests.gates import APPLIED, NAMESPACE, record, remembering, snapshot_of
 from tests.proof.handmade import KEY, edit, holds, label, pods_of, reasons, refused, shown, target, written
@@ -266,7 +270,8 @@ def test_who_is_in_for_one_stage_only_is_no_stranger() -> None:
 def test_many_stages_of_many_pods_take_seconds() -> None:
     start = fleet(1000)
     counts = [(1000, 50), (1000, 250), (1000, 1000), (600, 1000), (200, 1000), (0, 1000)]
-    found = written(start, target(policy(), progress=at(0, "Aborted")), *rise(start, counts))
+    gate = target(policy([{"weight": 100}]), progress=at(1, "Done"))
+    found = written(start, gate, *rise(start, counts))
     begin = time.monotonic()
     result = prove(found, start)
     assert time.monotonic() - begin < 4
@@ -282,4 +287,83 @@ def unused(gate: GateTarget) -> GateTarget:
 def test_a_plan_without_a_run_says_nothing_of_one() -> None:
     found = running()
     refused(msgspec.structs.replace(found, gates=(msgspec.structs.replace(found.gates[0], policy=None),)), fleet(), "")
-    holds(msgspec.structs.replace(found, gates=(unused(found.gates[0]),)), fleet())
+    bad = msgspec.structs.replace(found, gates=(unused(found.gates[0]),))
+    refused(bad, fleet(), "does not say how far the run of its canary comes")
+
+
+@pytest.mark.parametrize(
+    ("edits", "text"),
+    [
+        ({"progress": at(0, "Aborted"), "stages": ()}, "4 canary and 4 stable pods in rotation after step 5"),
+        ({"progress": at(2, "Running"), "stages": ()}, "at weight 20, where its run is then, there may be at most 1"),
+        ({"stages": (Stage(2, at(0)), Stage(3, at(2)))}, "in rotation after step 2; at weight 0"),
+        ({"stages": (Stage(2, at(1)), Stage(5, at(2)))}, "in rotation after step 5; at weight 20"),
+        ({"progress": at(3, "Paused", former="green")}, "says that green was active before"),
+    ],
+)  # fmt: skip
+def test_the_rotation_is_not_ahead_of_the_weight(edits: dict[str, Any], text: str) -> None:
+    refused(running(**edits), fleet(), text)
+
+
+def test_a_recorded_weight_is_no_weaker() -> None:
+    """Who says that the run stays where it is, may not move its pods beyond that."""
+    standing = at(2, since=APPLIED)
+    found = running(progress=standing, stages=())
+    refused(found, recorded(standing), "4 canary and 4 stable pods in rotation after step 5; at weight 20")
+
+
+def test_one_weight_for_good() -> None:
+    rules = msgspec.to_builtins(policy([{"weight": 20}]))
+    groups = {name: rules["spec"]["rotation"]["canary"][name] for name in ("stable", "canary")}
+    for weight, counts, text in ((20, (4, 1), ""), (20, (4, 2), "at most 1"), (0, (4, 1), "at most 0"),
+                                 (100, (0, 4), ""), (99, (1, 4), ""), (50, (1, 4), "at most 1")):  # fmt: skip
+        rules["spec"]["rotation"] = {"canary": {**groups, "weight": weight}}
+        gate = target(msgspec.convert(rules, TrafficGate), progress=at(0, "Done"))
+        found = written(fleet(), gate, *rise(fleet(), [counts]))
+        for reason in reasons(found, fleet()):
+            assert text in reason
+            assert bool(text) is bool(reason)
+
+
+def test_a_pod_that_died_is_no_fault_of_the_plan() -> None:
+    found, start = running(), fleet()
+    names = {pod.name for pod in pods_of(start, "stable-")[:2]}
+    left = dataclasses.replace(start, pods=tuple(pod for pod in start.pods if pod.name not in names))
+    assert prove(found, left, exact=False).proof.holds
+    unready = tuple(
+        msgspec.structs.replace(pod, status=PodStatus()) if pod.name in names else pod for pod in start.pods
+    )
+    assert prove(found, dataclasses.replace(start, pods=unready), exact=False).proof.holds
+
+
+def test_the_bound_is_never_below_the_shares() -> None:
+    for stable in range(1, 60):
+        for canary in range(1, 60):
+            for weight in range(101):
+                found = shares(stable, canary, weight)
+                bound = most_canary(found.stable, weight)
+                assert bound is None or found.canary <= bound
+
+
+def test_another_policy_does_not_go_on_with_the_recorded_run() -> None:
+    other = policy([{"weight": 20}, {"pause": {}}, {"weight": 50}, {"pause": {}}, {"weight": 100}])
+    for progress in (at(4), at(5, "Done", since=APPLIED)):
+        found = written(fleet(), target(other, progress=progress), DurationWait(seconds=0))
+        text = "goes on with the recorded run, which is of another policy"
+        refused(found, recorded(progress), text)
+
+
+def test_a_new_run_is_not_where_the_recorded_one_is() -> None:
+    done = at(5, "Done", since=APPLIED)
+    found = resting(msgspec.structs.replace(done, run="two"))
+    refused(found, recorded(done), "a plan knows no time")
+    other = resting(Progress(run="two", phase="Done", step=5))
+    refused(other, recorded(at(5, "Done")), "goes past the pause that is step 4")
+
+
+def test_an_undo_leads_back_under_the_policy_of_then() -> None:
+    began = Progress(run="zero", phase="Done", step=5, since=APPLIED)
+    start = recorded(at(3, "Paused", since=APPLIED), began)
+    other = policy([{"weight": 20}, {"check": "errors"}, {"weight": 60}, {"pause": {}}, {"weight": 100}])
+    gate = target(other, progress=msgspec.structs.replace(began, run="two"))
+    refused(written(fleet(), gate, DurationWait(seconds=0)), start, "a plan knows no time")

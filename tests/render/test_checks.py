@@ -75,6 +75,25 @@ def test_how_far_it_is(fields: dict[str, Any], words: str) -> None:
     assert stream.getvalue() == f"[1/1] …    50s  {words}  ? check error-rate: {lines_of(check())[0].change}\n"
 
 
+def test_a_check_that_runs_keeps_its_name_and_value_on_a_terminal() -> None:
+    stream = io.StringIO()
+    tell = Progress(stream, Style(width=76), in_place=True, clock=lambda: 0.0)
+    tell(StepStarted(check(), 1))
+    tell._last = -1.0
+    tell(told())
+    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == (
+        "[1/1] …    50s  found 0.005, good for 40s of 2m  ? check error-rate"
+    )
+    tell(StepFinished(1, 130.0))
+    assert stream.getvalue().rpartition("\r\x1b[2K")[2] == "[1/1] ✔ 2m 10s  ? check error-rate\n"
+
+
+def test_a_reason_that_says_the_same_is_left_out() -> None:
+    twice = step(1, 1, "Wait", "check error-rate", wait=check().wait)
+    for width in (100, 400):
+        assert plan_text(sample(steps=(twice,), gates=()), Style(width=width)).count("check error-rate") == 1
+
+
 def test_a_log_tells_turns_and_not_each_number() -> None:
     stream, now = io.StringIO(), [0.0]
     tell = Progress(stream, Style(), in_place=False, clock=lambda: now[0])

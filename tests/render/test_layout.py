@@ -34,6 +34,10 @@ def test_names_are_not_broken_at_their_hyphens() -> None:
     assert wrap("the pod rng-54f57d4d49-7pt82 left", 20) == ["the pod", "rng-54f57d4d49-7pt82", "left"]
 
 
+def test_a_sign_stays_with_its_label() -> None:
+    assert wrap("+ annotation x.dev/y, - pod-template-hash=1", 24) == ["+ annotation x.dev/y,", "- pod-template-hash=1"]
+
+
 def test_paragraph_hangs_below_its_first_word() -> None:
     assert paragraph("aa bb cc dd ee ff gg hh ii jj kk ll", Style(width=40), first="  ! ") == [
         "  ! aa bb cc dd ee ff gg hh ii jj kk ll"

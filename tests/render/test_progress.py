@@ -142,6 +142,18 @@ def test_a_short_line_does_without_the_object() -> None:
     )
 
 
+def test_a_finished_line_fits_a_terminal_and_keeps_the_news() -> None:
+    for width in (40, 60, 80):
+        tell, stream, _ = progress(in_place=True, width=width)
+        tell(StepStarted(STEPS[3], 6))
+        tell(ReadyEndpoints("shop", "rng", 3))
+        tell(StepFinished(4, 0.5))
+        last = stream.getvalue().rpartition("\r\x1b[2K")[2].rstrip("\n")
+        assert len(last) <= width
+        assert last.startswith("[4/6] ✔   0.5s  ~ ")
+        assert width == 40 or last.endswith("  shop/rng 3 ready")
+
+
 def test_an_error_begins_its_own_line() -> None:
     tell, stream, _ = progress(in_place=True)
     tell(StepStarted(STEPS[0], 6))

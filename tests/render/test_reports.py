@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from gatekeep.model.outcomes import GateStatus, Outcome, ServiceOutcome
+import dataclasses
+
+from gatekeep.model.outcomes import Outcome, ServiceOutcome
 from gatekeep.model.plan import Finding, Proof
+from gatekeep.operations.status import Standing
 from gatekeep.operations.verify import Verification
 from gatekeep.render.findings import LintItem, lint_text
 from gatekeep.render.reports import outcome_text, status_text, verification_text
@@ -62,7 +65,7 @@ def test_verification() -> None:
 
 
 def test_status() -> None:
-    gate = GateStatus(
+    gate = Standing(
         namespace="shop",
         name="rng",
         services=("rng", "rng-admin"),
@@ -79,21 +82,27 @@ def test_status() -> None:
     assert status_text([gate], Style()) == (
         "NAMESPACE  GATE  LABEL       SERVICES        STRATEGY  READY  OUT\n"
         "shop       rng   active=yes  rng, rng-admin  pool      5/6    2\n"
-        "  last run: apply r1: done\n"
+        "  last run: done, apply r1\n"
         "  ! drift: 1 pod lost the label\n"
     )
     assert status_text([], Style()) == "no gates\n"
 
 
-def test_a_long_error_of_the_last_run_is_one_line_cut_at_a_word() -> None:
-    gate = GateStatus(
+def test_a_long_error_of_the_last_run_is_told_in_full_and_first() -> None:
+    gate = Standing(
         namespace="shop", name="rng", services=("rng",), gate="active=yes", strategy="pool",
-        stage="stopped at step 3:\n  the slices of Service shop/rng list " + "many pods " * 20,
-        members_ready=5, members_total=6, candidates=8, drift=(), last_run="apply r1", source="",
+        stage="stopped at step 3:\n  the slices of Service shop/rng list " + "many pods " * 6,
+        members_ready=5, members_total=6, candidates=8, drift=(), source="",
+        last_run="apply 20261121T100000Z-1a2b3c at 2026-11-21T10:00:00Z by somebody@a-host.example",
     )  # fmt: skip
     lines = status_text([gate], Style(width=80)).splitlines()
-    assert len(lines) == 3
-    assert lines[2] == "  last run: apply r1: stopped at step 3: the slices of Service shop/rng list …"
+    assert lines[3:] == [
+        "  last run: failed: stopped at step 3: the slices of Service shop/rng list many",
+        "    pods many pods many pods many pods many pods many pods",
+        "    apply 20261121T100000Z-1a2b3c at 2026-11-21T10:00:00Z by …",
+    ]
+    done = status_text([dataclasses.replace(gate, stage="done")], Style(width=60)).splitlines()
+    assert done[-1] == "  last run: done, apply 20261121T100000Z-1a2b3c at …"
 
 
 def test_lint() -> None:

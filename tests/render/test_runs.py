@@ -9,7 +9,6 @@ import pytest
 
 from gatekeep.model.outcomes import (
     GateRun,
-    GateStatus,
     GroupStatus,
     IsolationStatus,
     NodeStatus,
@@ -20,6 +19,8 @@ from gatekeep.model.plan import GateTarget, Plan
 from gatekeep.model.policy import TrafficGate
 from gatekeep.model.progress import Isolated, IsolatedPod, Progress, Stage
 from gatekeep.model.waits import CheckWait, DurationWait
+from gatekeep.operations.status import Standing
+from gatekeep.render.around import way_back
 from gatekeep.render.reports import history_text, status_text
 from gatekeep.render.runs import after_abort, after_promote, after_undo, next_text, plain_command, run_words
 from gatekeep.render.style import Style
@@ -109,7 +110,9 @@ BACK = Progress("r", "Aborted", former="blue", reason="slow")
 def test_what_git_has_to_say() -> None:
     canary, colors = target(CANARY, Progress("r", "Aborted")), target(COLORS, BACK)
     pool = target({"pool": {}}, None)
-    assert after_promote([canary]) == "Git still says the steps; nothing to change"
+    assert after_promote([canary]) == "Git has the steps already; nothing to change"
+    weight = target({"canary": {"stable": CANARY["canary"]["stable"], "canary": {}, "weight": 10}}, None)
+    assert after_promote([weight]) == "Git asks for it already; nothing to change"
     assert after_promote([colors]) == "Git asks for it already; nothing to change"
     assert "newPods: Hold" in after_promote([pool])
     assert "set weight 0 or revert the change" in after_abort([canary])
@@ -139,13 +142,13 @@ def stages(progress: Progress, *reached: tuple[int, int], rotation: Any = None, 
 def test_the_stages_of_a_canary() -> None:
     assert block(stages(Progress("r", "Paused", 4), (1, 3)), "Run of") == [
         "Run of shop/rng  reaches the pause at step 5 of 6",
-        "  step 3  check errors          # 1",
-        "  step 4  weight 50             # 2-3",
+        "  step 3  check errors          plan step 1",
+        "  step 4  weight 50             plan steps 2-3",
         "  step 5  pause until promoted  the plan ends here",
     ]
     assert block(stages(Progress("r", "Done", 6), (3, 4)), "Run of") == [
         "Run of shop/rng  reaches the last step",
-        "  step 4  weight 50   # 1-3",
+        "  step 4  weight 50   plan steps 1-3",
         "  step 6  weight 100  as it is",
     ]
     aborted = Progress("r", "Aborted", 3, reason="slow checkout")
@@ -160,8 +163,17 @@ def test_a_switch_of_colors() -> None:
     assert block(msgspec.structs.replace(plan, services=(moved,)), "Run of") == [
         "Run of shop/rng  switches blue → green",
         "  both answer  for a moment: green joins before blue leaves",
-        "  drain        30s once blue is out, for connections that last  # 3",
+        "  drain        30s once blue is out, for connections that last  (plan step 3)",
         "  preview      Service idle reaches blue at the end; until then it has no endpoint",
+    ]
+    first = stages(Progress("r", "Done"), rotation=COLORS, preview="idle")
+    assert block(msgspec.structs.replace(first, services=(moved,)), "Run of")[0] == (
+        "Run of shop/rng  switches blue → green"
+    )
+    leaving = msgspec.structs.replace(plan.services[0], after=("rng-a",))
+    assert block(msgspec.structs.replace(first, services=(leaving,)), "Run of")[0:2] == [
+        "Run of shop/rng  blue leaves, green stays",
+        "  drain    30s once blue is out, for connections that last  (plan step 3)",
     ]
     assert block(stages(BACK, rotation=COLORS), "Run of")[0] == "Run of shop/rng  aborted: green → blue"
 
@@ -193,10 +205,12 @@ def test_a_document_may_hold_anything() -> None:
 def test_the_way_back_of_a_run_is_its_undoing() -> None:
     steps = (step(1, 1, "Patch", "swap", select(GATED, LIVE | {"open": "yes"})),)
     plan = sample(gates=(target(CANARY, Progress("r", "Paused", 1)),), steps=steps)
-    assert "gatekeep undo goes back to where this run begins\n" in plan_text(plan, Style())
+    text = plan_text(plan, Style(width=200))
+    assert "ready): undo the run that carries it out: that run prints the command at its end, and" in text
+    assert way_back(plan, run_id="r1")[:2] == ("", ("gatekeep undo r1",))
 
 
-def status(**fields: Any) -> GateStatus:
+def status(**fields: Any) -> Standing:
     given: dict[str, Any] = {
         "namespace": "shop", "name": "web", "services": ("web",), "gate": "active=yes", "strategy": "canary",
         "stage": "done", "members_ready": 10, "members_total": 10, "candidates": 18, "drift": (), "last_run": "apply r",
@@ -205,7 +219,7 @@ def status(**fields: Any) -> GateStatus:
                    GroupStatus(name="canary", members_ready=1, members_total=1, pods=9)),
         "nodes": tuple(NodeStatus(name=f"node{at}", members_ready=at, members_total=3) for at in (2, 3)),
     }  # fmt: skip
-    return GateStatus(**{**given, **fields})
+    return Standing(**{**given, **fields})
 
 
 def isolation(**fields: Any) -> IsolationStatus:
@@ -223,7 +237,10 @@ def test_status_of_a_canary() -> None:
         "  run     step 2 of 6: paused 4m of 10m\n"
         "  groups  stable 9/9, canary 1/1 (8 out)\n"
         "  nodes   node2 2/3, node3 3/3\n"
-        "  last run: apply r: done\n"
+        "  next    gatekeep apply -f POLICIES  goes on, 6m from now\n"
+        "          gatekeep promote shop/web   goes on now\n"
+        "          gatekeep abort shop/web     takes the canary out\n"
+        "  last run: done, apply r\n"
     )
     outdated = status_text([status(run=of(outdated=True))], Style(width=200))
     assert "of 10m; the policy or the canary's pods changed since: the next apply starts a new run\n" in outdated
@@ -235,7 +252,7 @@ def test_status_of_a_canary() -> None:
     ("fields", "said"),
     [
         ({}, "inc-1 (Gate): 1 pod (rng-a) for 4m, expires in 2h 10m: 500s"),
-        ({"left": -10800}, "inc-1 (Gate): 1 pod (rng-a) for 4m, OVERDUE since 3h, apply returns it: 500s"),
+        ({"left": -10800}, "inc-1 (Gate): 1 pod (rng-a) for 4m, OVERDUE since 3h: 500s"),
         ({"left": None}, "inc-1 (Gate): 1 pod (rng-a) for 4m, expires at 2026-12-01T12:00:00Z: 500s"),
         ({"expires": "", "left": None, "age": None}, "inc-1 (Gate): 1 pod (rng-a), never expires: 500s"),
         ({"ended": "its pods are gone", "pods": ()},
@@ -244,12 +261,54 @@ def test_status_of_a_canary() -> None:
 )  # fmt: skip
 def test_status_of_an_isolation(fields: dict[str, Any], said: str) -> None:
     pool = status(strategy="pool", run=None, isolations=(isolation(**fields),))
-    lines = status_text([pool], Style()).splitlines()
+    lines = [line for line in status_text([pool], Style()).splitlines() if not line.startswith("  next ")]
     assert lines[1:] == [
         "shop       web   active=yes  web       pool      10/10  8",
         f"  isolated  {said}",
-        "  last run: apply r: done",
+        "  last run: done, apply r",
     ]
+
+
+def next_lines(**fields: Any) -> list[str]:
+    """What status says of what leads on."""
+    lines = status_text([status(**fields)], Style(width=120)).splitlines()
+    at = next((at for at, line in enumerate(lines) if line.startswith("  next ")), len(lines))
+    return [" ".join(line.split()).removeprefix("next ") for line in lines[at:-1]]
+
+
+def test_status_says_what_leads_on() -> None:
+    checks = next_lines(checks=("errors",))
+    assert checks[:2] == [
+        "gatekeep apply -f POLICIES --prometheus URL goes on, 6m from now",
+        "gatekeep promote shop/web --prometheus URL goes on now",
+    ]
+    assert next_lines(run=ABORTED) == [
+        "gatekeep promote shop/web starts the run again",
+        "in Git: set weight 0, or revert the change makes the abort permanent",
+    ]
+    back = RunStatus(phase="Aborted", color="blue", former="green")
+    assert next_lines(run=back, strategy="blueGreen") == [
+        "gatekeep promote shop/web switches again", "in Git: write active: blue makes it permanent",
+    ]  # fmt: skip
+    assert next_lines(run=of(outdated=True)) == ["gatekeep apply -f POLICIES starts a new run"]
+    assert next_lines(run=of(phase="Running"), stage="running") == [
+        "gatekeep apply -f POLICIES goes on, if no run is under way"
+    ]
+    pool: dict[str, Any] = {"strategy": "pool", "run": None}
+    assert next_lines(**pool) == []
+    assert next_lines(**pool, stage="stopped") == ["gatekeep apply -f POLICIES goes on from the run that failed"]
+    assert next_lines(**pool, held=("a", "b")) == ["gatekeep promote shop/web admits who is held; or raise spec.admit"]
+    assert "  held  2 pods (a, b)\n" in status_text([status(**pool, held=("a", "b"))], Style())
+    assert next_lines(**pool, isolations=(isolation(), isolation(left=-1, pods=("a", "b")))) == [
+        "in Git: delete Isolation shop/inc-1, and apply returns its pod",
+        "gatekeep apply -f POLICIES returns the pods of inc-1",
+    ]
+    assert next_lines(**pool, isolations=(isolation(ended="it expired", pods=()),)) == []
+
+
+def test_gates_stand_apart() -> None:
+    pool = status(strategy="pool", run=None)
+    assert status_text([pool, pool], Style()).splitlines()[2:4] == ["  last run: done, apply r", ""]
 
 
 def past(**fields: Any) -> PastRun:
@@ -266,13 +325,16 @@ def test_history() -> None:
     failed = past(outcome="stopped at step 3:\n" + "many words " * 20, age=None, seconds=None, known=False)
     text = history_text([past(), failed, past(strategy="", began=None)], Style(width=100))
     assert text.splitlines() == [
-        "RUN  ACTION   GATE      WHEN                  TOOK   OUTCOME",
-        "r1   promote  shop/web  2h 10m ago            1m 5s  done",
+        "OUTCOME  RUN  ACTION   GATE      WHEN                  TOOK",
+        "done     r1   promote  shop/web  2h 10m ago            1m 5s",
         "  by ci@runner, plan aaaaaaaaaaaa, at 2026-11-21T10:00:00Z, from canary, weight 10, step 2 of 6: a",
         "  pause of 10m, 2 pods isolated",
-        "r1   promote  shop/web  2026-11-21T10:00:00Z  -      stopped at step 3: many words many words …",
+        "failed   r1   promote  shop/web  2026-11-21T10:00:00Z  -",
+        "  failed: stopped at step 3: many words many words many words many words many words many words many",
+        "  words many words many words many words many words many words many words many words many words many",
+        "  words many words many words many words many words",
         "  by ci@runner, plan aaaaaaaaaaaa, at 2026-11-21T10:00:00Z, from where the record does not say",
-        "r1   promote  shop/web  2h 10m ago            1m 5s  done",
+        "done     r1   promote  shop/web  2h 10m ago            1m 5s",
         "  by ci@runner, plan aaaaaaaaaaaa, at 2026-11-21T10:00:00Z, from no gate",
     ]
     assert history_text([], Style()) == "no runs\n"

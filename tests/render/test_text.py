@@ -94,6 +94,7 @@ def test_a_refused_plan_names_the_counter_example() -> None:
     proof = Proof(False, 7, "if the controller sees the selector first, Service shop/rng has 0 ready endpoints")
     text = plan_text(sample(proof=proof), Style(width=200))
     assert "✘ REFUSED: if the controller sees the selector first" in text
+    assert "\nNext: mend what the sentence above names" in text
     assert "Nothing was written." in text
     assert "proved" not in text
     assert "way back" not in text
@@ -139,11 +140,11 @@ def test_retiring_is_the_way_back_only_where_no_gate_stood() -> None:
     swapped = step(1, 1, "Patch", "swap", select(GATED, LIVE | {"open": "yes"}))
     labelled = step(1, 1, "Patch", "label", label("rng-a"))
     for steps in ((swapped,), (labelled,)):
-        text = plan_text(sample(steps=steps), Style())
+        text = plan_text(sample(steps=steps), Style(width=200))
         assert "retire" not in text
         assert "put the previous policy back in Git and apply it\n" in text
     gate = GateTarget("shop", "rng", "Retire", "active", "yes", ("rng",))
-    assert "keep the policy in Git and apply it again\n" in plan_text(sample(gates=(gate,)), Style())
+    assert "keep the policy in Git and apply it again\n" in plan_text(sample(gates=(gate,)), Style(width=200))
 
 
 def test_a_command_is_never_wrapped() -> None:

@@ -122,7 +122,7 @@ WAITS: list[tuple[Wait, str]] = [
     (FieldWait(item("DaemonSet"), "/status/updatedNumberScheduled", equals={"$field": "/status/desired"}),
      "DaemonSet shop/rng: all pods count as up to date"),
     (FieldWait(item("ReplicaSet"), "/status/fullyLabeledReplicas", equals={"$field": "/status/replicas"}),
-     "ReplicaSet shop/rng: all pods count as labelled"),
+     "ReplicaSet shop/rng: all pods count as up to date"),
     (FieldWait(item("StatefulSet"), "/status/replicas", equals=3), "StatefulSet shop/rng: /status/replicas is 3"),
     (FieldWait(item("StatefulSet"), "/status/replicas", equals={"$field": "/spec/replicas"}),
      "StatefulSet shop/rng: /status/replicas is /spec/replicas"),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gatekeep.model.policy import TrafficGate
-from gatekeep.sources.policies import Repository, load_policies
+from gatekeep.sources.policies import load_policies
 from gatekeep.sources.problems import DocumentErrors
+from gatekeep.sources.repository import Repository
 
 RNG = """\
 apiVersion: gatekeep.dev/v1alpha1

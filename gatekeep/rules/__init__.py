@@ -1,0 +1,1 @@
+"""What ``lint`` knows besides the schema: rules over the policies and the manifests beside them. Pure functions."""
