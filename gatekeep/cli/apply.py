@@ -36,9 +36,7 @@ _DECIDED = {
 @options.write_options
 @options.plan_output_options
 @options.timeout_option
-@click.option(
-    "--prune", is_flag=True, help="Retire the gates of this --repository whose policy is gone; looks in all namespaces."
-)
+@options.prune_option
 @options.prometheus_option
 @options.cluster_options
 @click.pass_context

@@ -175,7 +175,7 @@ def carry_out(
         message, _, advice = error.message.partition("\n  → ")
         hint = "\n".join(part for part in (advice, _ways(plan, ways, run_id)) if part)
         raise IncompleteError(message, where=error.where, hint=hint) from error
-    runs = _runs(cluster, plan)
+    runs = runs_of(cluster, plan)
     if output.format == "json":
         emit(outcome_json(outcome, plan, ways.action, runs), output)
     else:
@@ -184,7 +184,7 @@ def carry_out(
     return CHANGES if writing.detailed and (outcome.wrote or paused) else 0
 
 
-def _runs(cluster: Cluster, plan: Plan) -> tuple[GateRun, ...]:
+def runs_of(cluster: Cluster, plan: Plan) -> tuple[GateRun, ...]:
     """Where the plan's runs stand now; that this cannot be read does not make a failure of what was done."""
     from gatekeep.operations.standing import standing_runs
 

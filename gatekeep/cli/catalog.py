@@ -12,6 +12,7 @@ SUMMARIES = {
     "promote": "Go on from a pause, start an aborted run again, or let held pods in.",
     "abort": "Take a canary out, or go back to the former colour.",
     "undo": "Go back to where a run began, by default the last one.",
+    "reconcile": "Apply without ever asking, gate by gate, for CI jobs and CronJobs.",
     "retire": "Take a gate off again, with no traffic lost.",
     "status": "Show the gates of the cluster and how they stand.",
     "history": "Show the last runs of the gates, newest first.",

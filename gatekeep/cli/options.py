@@ -154,6 +154,12 @@ policy_options = gathered(
 detailed_option = click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, pending or applied."
 )
+prune_option = click.option(
+    "--prune", is_flag=True, help="Retire the gates of this --repository whose policy is gone; looks in all namespaces."
+)
+lock_timeout_option = click.option(
+    "--lock-timeout", type=duration, metavar="DURATION", default="1m", show_default=True, help="Limit for the lock."
+)
 write_options = gathered(
     "writing",
     WriteFlags,

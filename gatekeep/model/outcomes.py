@@ -150,3 +150,23 @@ class PastRun:
     strategy: str = ""
     began: RunStatus | None = None
     isolated: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciled:
+    """What came of reconciling one gate.
+
+    ``stopped`` says that a signal ended it, and with it everything that was to come after.
+    """
+
+    gate: str
+    exit_code: int
+    changed: bool = False
+    paused: bool = False
+    plan: str = ""
+    outcome: Outcome | None = None
+    runs: tuple[GateRun, ...] = ()
+    warnings: tuple[str, ...] = ()
+    message: str = ""
+    hint: str = ""
+    stopped: bool = False

@@ -12,7 +12,7 @@ from gatekeep.cli.catalog import SUMMARIES, help_text
 
 HEAVY = ("kubernetes", "deepdiff", "yaml", "jsonpatch", "msgspec", "click")
 ISSUE = {
-    "lint", "plan", "diff", "show", "verify", "apply", "promote", "abort", "undo", "retire", "status", "history",
+    "lint", "plan", "diff", "show", "verify", "apply", "reconcile", "promote", "abort", "undo", "retire", "status", "history",
     "snapshot", "demo", "schema",
 }  # fmt: skip
 
