@@ -19,6 +19,7 @@ SUMMARIES = {
     "snapshot": "Write the cluster state that plans are made from, for use offline.",
     "demo": "Plan, prove, apply and retire a gate on a cluster in this process.",
     "schema": "Print the JSON Schema of policy documents.",
+    "completion": "Print the completion script of a shell.",
 }
 
 _HELP = """\

@@ -32,7 +32,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """With a suggestion for a name that is almost right."""
-        if args and args[0] not in SUMMARIES and not args[0].startswith("-"):
+        if args and args[0] not in SUMMARIES and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], SUMMARIES, n=1)

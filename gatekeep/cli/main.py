@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collect_seldom()
     from gatekeep.cli.failures import EXIT_USAGE, guarded, to_stderr
 
-    if not given:
+    if not given and "_GATEKEEP_COMPLETE" not in os.environ:
         from gatekeep.cli.catalog import help_text
 
         to_stderr(help_text(program_name()))
@@ -56,6 +56,10 @@ def _reopen_streams() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if instruction := os.environ.get("_GATEKEEP_COMPLETE"):
+        from gatekeep.cli.completion import answer
+
+        return answer(instruction)
     from gatekeep.cli.group import run
 
     return run(arguments, program_name())

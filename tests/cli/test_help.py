@@ -12,8 +12,8 @@ from gatekeep.cli.catalog import SUMMARIES, help_text
 
 HEAVY = ("kubernetes", "deepdiff", "yaml", "jsonpatch", "msgspec", "click")
 ISSUE = {
-    "lint", "plan", "diff", "show", "verify", "apply", "reconcile", "promote", "abort", "undo", "retire", "status", "history",
-    "snapshot", "demo", "schema",
+    "lint", "plan", "diff", "show", "verify", "apply", "reconcile", "promote", "abort", "undo", "retire",
+    "status", "history", "snapshot", "demo", "schema", "completion",
 }  # fmt: skip
 
 
