@@ -34,19 +34,14 @@ def command(
     timeout: int,
 ) -> int:
     """The same flow as ``apply``."""
-    from gatekeep.cli import carry_out, session
-    from gatekeep.cli.planned import command_for, gate_name
+    from gatekeep.cli.by_record import Asked, plan_and_apply
     from gatekeep.operations.runs import plan_abort
     from gatekeep.render.runs import after_abort
 
-    session.refuse_offline_writes(snapshot_file, dry_run=writing.dry_run)
-    name = gate_name(gate, namespace)
-    if writing.dry_run:
-        view = session.look(access, snapshot_file, [name.namespace])
-        plan = plan_abort(name, view.snapshot, reason=reason, timeout_seconds=timeout)
-        return carry_out.show_and_stop(plan, output, writing, access)
-    with session.opened(access) as cluster:
-        snapshot = cluster.snapshot([name.namespace])
-        plan = plan_abort(name, snapshot, reason=reason, timeout_seconds=timeout)
-        ways = carry_out.Ways(command_for("abort", str(name), access), access, "abort", after_abort(plan.gates))
-        return carry_out.plan_then_apply(cluster, plan, snapshot, output, writing, ways)
+    asked = Asked(gate, namespace, access, output, writing, snapshot_file)
+    return plan_and_apply(
+        "abort",
+        asked,
+        lambda name, snapshot: plan_abort(name, snapshot, reason=reason, timeout_seconds=timeout),
+        lambda plan: after_abort(plan.gates),
+    )

@@ -98,7 +98,7 @@ def _refuse_isolated_twice(courses: Sequence[GateCourse], snapshot: Snapshot) ->
                 raise RefusedError(
                     f"the pod {pod.name} is isolated from two gates, {other} by {by} and {gate} by {item.by}",
                     where=item.by,
-                    hint="isolate it from one of them at a time; with mode: Detach it can be looked at in peace",
+                    hint="isolate it from one of them at a time",
                 )
 
 

@@ -109,7 +109,7 @@ def test_the_traceback_is_there_for_those_who_ask(
         (["retire", "a/b/c", "-y"], "expected NAME or NAMESPACE/NAME, found 'a/b/c'"),
         (["retire", "a/b", "-n", "c", "-y"], "the gate a/b is not in namespace c"),
         (["--nope"], "--nope"),
-        (["reconcile"], "no command 'reconcile'"),
+        (["review"], "no command 'review'"),
     ],
 )
 def test_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
