@@ -349,3 +349,27 @@ def test_a_pod_of_the_idle_colour_can_be_detached() -> None:
     assert owners(target, FIRST) == []
     apply(target, colors)
     assert held(target) == []
+
+
+def test_a_node_keeps_its_last_pod_where_traffic_stays_on_the_node() -> None:
+    built = cluster(NAMESPACE).nodes(2).service("rng", {"app": "rng"}, internalTrafficPolicy="Local")
+    target = built.daemonset("rng", {"app": "rng"}).embedded()
+    found = asks(ADOPTING, isolation(pods={"names": [SET_POD]}))(target.snapshot([NAMESPACE]))
+    assert not found.proof.holds
+    assert "on node node" in str(found.proof.counter_example)
+
+
+def test_a_disruption_budget_does_not_protect_the_rotation() -> None:
+    built = cluster(NAMESPACE).nodes(2).service("rng", {"app": "rng"}).deployment("rng", 3, {"app": "rng"})
+    target = built.budget("rng", {"app": "rng"}, minAvailable=2).embedded()
+    pod = min(pod.name for pod in target.list_pods(NAMESPACE))
+    found = asks(ADOPTING, isolation(pods={"names": [pod]}))(target.snapshot([NAMESPACE]))
+    (budget,) = [item for item in found.findings if item.rule == "budget-counts-isolated"]
+    assert budget.object == f"PodDisruptionBudget {NAMESPACE}/rng"
+
+
+def test_two_gates_with_one_key_are_refused() -> None:
+    built = cluster(NAMESPACE).nodes(2).service("rng", {"app": "rng"}).service("other", {"app": "rng"})
+    snapshot = built.deployment("rng", 3, {"app": "rng"}).embedded().snapshot([NAMESPACE])
+    with pytest.raises(RefusedError, match="use one key, active"):
+        asks(ADOPTING, gate("other", services=["other"]))(snapshot)

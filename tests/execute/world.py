@@ -79,10 +79,11 @@ def stepping(*steps: Mapping[str, Any]) -> TrafficGate:
     return gate(rotation={"canary": {"stable": DEPLOYMENT_ONLY, "canary": DAEMONSET_ONLY, "steps": list(steps)}})
 
 
-def colored(active: str, **fields: Any) -> TrafficGate:
+def colored(active: str, services: Sequence[str] = ("rng",), **fields: Any) -> TrafficGate:
     """Blue is the Deployment, green the DaemonSet."""
     colors = {"blue": DEPLOYMENT_ONLY, "green": DAEMONSET_ONLY}
-    return gate(rotation={"blueGreen": {"colors": colors, "active": active, **fields}}, adopt="Template")
+    rotation = {"blueGreen": {"colors": colors, "active": active, **fields}}
+    return gate(rotation=rotation, adopt="Template", services=services)
 
 
 def promoting(snapshot: Snapshot) -> Plan:
@@ -101,7 +102,7 @@ def aborting(snapshot: Snapshot) -> Plan:
 HALF: Mapping[str, Any] = {"weight": 50}
 PAUSE: Mapping[str, Any] = {"pause": {}}
 ALL: Mapping[str, Any] = {"weight": 100}
-SEEN = {"preview": {"service": "rng-admin"}, "drain": "5s"}
+SEEN: Mapping[str, Any] = {"preview": {"service": "rng-admin"}, "drain": "5s"}
 
 STORIES: Mapping[str, Story] = {
     "add": Story((), wants(gate())),
@@ -131,6 +132,7 @@ STORIES: Mapping[str, Story] = {
     "steps-on": Story((wants(stepping(HALF, PAUSE, ALL)),), promoting),
     "steps-back": Story((wants(stepping(HALF, PAUSE, ALL)),), aborting),
     "color": Story((wants(colored("blue")),), wants(colored("green"))),
+    "color-shared": Story((wants(colored("blue", services=BOTH)),), wants(colored("green", services=BOTH))),
     "color-first": Story((), wants(colored("green", **SEEN)), preview="rng-admin"),
     "color-preview": Story((wants(colored("blue", **SEEN)),), wants(colored("green", **SEEN)), preview="rng-admin"),
     "color-back": Story((wants(colored("blue")), wants(colored("green"))), aborting),

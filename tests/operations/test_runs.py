@@ -219,6 +219,20 @@ def _without_run(progress: Progress | None) -> tuple[str, int] | None:
     return (progress.phase, progress.step) if progress else None
 
 
+def test_an_undo_from_every_step() -> None:
+    target = paused(STEPS)
+    seen = [labels(target)]
+    promote(target)
+    seen.append(labels(target))
+    promote(target)
+    for expected in reversed(seen):
+        found = record(target)
+        assert found is not None
+        forward = [item.id for item in found.runs if item.action == "promote"]
+        undo(target, forward[len(seen) - 1 - seen.index(expected)])
+        assert labels(target) == expected
+
+
 def test_an_undo_of_the_first_run_retires_the_gate() -> None:
     target = paused(gate(adopt="Template"))
     undo(target)
