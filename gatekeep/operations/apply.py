@@ -222,16 +222,19 @@ def _now(cluster: Cluster) -> str:
 
 
 def _outcome(context: Context, plan: Plan) -> list[ServiceOutcome]:
+    """Of a preview Service nobody looks while the colours change places: there the prediction counts as well."""
     found = []
+    previews = {(gate.namespace, gate.preview) for gate in plan.gates}
     for service in plan.services:
         seen = context.ready.get((service.namespace, service.name), [])
         before = len(service.before)
+        unseen = [service.least_ready] if context.wrote and (service.namespace, service.name) in previews else []
         found.append(
             ServiceOutcome(
                 namespace=service.namespace,
                 name=service.name,
                 before=before,
-                least=min([before, *seen]),
+                least=min([before, *seen, *unseen]),
                 after=seen[-1] if seen else before,
             )
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gatekeep.cluster.embedded import EmbeddedCluster
-from gatekeep.model.errors import RefusedError
+from gatekeep.model.errors import IncompleteError, NotSettledError, RefusedError
 from gatekeep.model.objects import ObjectRef
 from gatekeep.model.patches import Op
 from gatekeep.model.policy import TrafficGate
@@ -217,6 +217,28 @@ def test_an_undo_goes_back_to_where_the_run_began(policies: tuple[TrafficGate, T
 
 def _without_run(progress: Progress | None) -> tuple[str, int] | None:
     return (progress.phase, progress.step) if progress else None
+
+
+def test_a_promotion_that_does_not_settle_is_gone_on_with_never_back() -> None:
+    target = paused(STEPS)
+    target.lag(pods=1000.0)
+    with pytest.raises((NotSettledError, IncompleteError)):
+        run(target, lambda snapshot: plan_promotion(GATE, snapshot, timeout_seconds=2), "promote")
+    target.lag(pods=0.0)
+    assert stands(target)[:2] == ("Running", 2)
+    run(target, wants(STEPS))
+    assert stands(target) == ("Paused", 3, 2)
+
+
+def test_a_second_abort_leaves_the_reason_of_the_first() -> None:
+    target = paused(STEPS)
+    run(target, lambda snapshot: plan_abort(GATE, snapshot, reason="slow checkout"), "abort")
+    first = record(target)
+    run(target, aborting, "abort")
+    again = record(target)
+    assert first is not None
+    assert again is not None
+    assert (again.progress, again.runs) == (first.progress, first.runs)
 
 
 def test_an_undo_from_every_step() -> None:
