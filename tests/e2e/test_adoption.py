@@ -203,6 +203,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of gatekeep handles it."""
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_step_is_gone_on_from_without_a_restart(rng: Story) -> None:
     pods = {uid for each in workloads(rng) for uid in each.uids()}
     for doomed in list(steps_of(rng)):

@@ -23,7 +23,9 @@ def weighted(story: Story, weight: int) -> None:
     story.policy(rotation={"canary": groups}, floor=5)
 
 
-@pytest.mark.parametrize("lag", [{}, {"pods": LAG}], ids=["idle", "pods-3-s"])
+@pytest.mark.parametrize(
+    "lag", [pytest.param({}, id="idle"), pytest.param({"pods": LAG}, id="pods-3-s", marks=pytest.mark.long)]
+)
 def test_weights_go_up_and_down_and_lose_nothing(web: Story, lag: dict[str, float]) -> None:
     for weight, numbers in ((10, (9, 1)), (50, (9, 9)), (100, (0, 9)), (25, (9, 3)), (0, (9, 0))):
         weighted(web, weight)

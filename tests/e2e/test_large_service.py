@@ -47,6 +47,7 @@ def test_a_pool_move_never_falls_below_the_smaller_set(large: Story) -> None:
     assert (len(pods), owners) == (HALF, {"second"})
 
 
+@pytest.mark.long
 def test_a_disjoint_switch_falls_below_so_the_test_can_see_it(large: Story) -> None:
     """The control experiment: one selector patch between two disjoint sets of 125 pods."""
     names = [pod["metadata"]["name"] for pod in large.get("pods")["items"]]

@@ -75,7 +75,7 @@ def uids(story: Story) -> set[str]:
 
 @pytest.mark.parametrize(
     ("lag", "name"),
-    [pytest.param(*item, id=name, marks=pytest.mark.long if "services" in item[0] else ())
+    [pytest.param(*item, id=name, marks=pytest.mark.long if item[0] else ())
      for item, name in zip(LAGS, IDS, strict=True)],
 )  # fmt: skip
 def test_a_gate_comes_changes_and_goes_by_scripts_alone(story: Story, lag: dict[str, float], name: str) -> None:
