@@ -230,6 +230,29 @@ def test_a_promotion_that_does_not_settle_is_gone_on_with_never_back() -> None:
     assert stands(target) == ("Paused", 3, 2)
 
 
+def test_stable_pods_that_are_all_held_are_named_and_promoted() -> None:
+    stable, fresh = ({"owners": [{"kind": kind, "name": "rng"}]} for kind in ("Deployment", "DaemonSet"))
+    held = gate(newPods="Hold", rotation={"canary": {"stable": stable, "canary": fresh, "weight": 50}})
+    target = paused(held)
+    path = "/spec/template/metadata/annotations"
+    target.patch(ObjectRef("Deployment", NAMESPACE, "rng"), (Op("add", path, {"restarted": "now"}),))
+    target.clock.sleep(10 * ALWAYS)
+    with pytest.raises(RefusedError, match="2 stable pods are held, and weight 50 wants some") as caught:
+        wants(held)(target.snapshot([NAMESPACE]))
+    assert "gatekeep promote" in caught.value.hint
+    promote(target)
+    assert len(target.list_pods(NAMESPACE, {"active": "yes"})) == 4
+
+
+def test_a_record_that_was_edited_is_no_bug_of_ours() -> None:
+    target = paused(STEPS)
+    text = target.get(ObjectRef("ConfigMap", NAMESPACE, "gatekeep-rng"))["data"]["record.json"]
+    edited = {"record.json": text.replace('"step": 1', '"step": -5')}
+    target.patch(ObjectRef("ConfigMap", NAMESPACE, "gatekeep-rng"), (Op("add", "/data", edited),))
+    with pytest.raises(RefusedError, match="expected gatekeep's record"):
+        plan_promotion(GATE, target.snapshot([NAMESPACE]))
+
+
 def test_a_second_abort_leaves_the_reason_of_the_first() -> None:
     target = paused(STEPS)
     run(target, lambda snapshot: plan_abort(GATE, snapshot, reason="slow checkout"), "abort")
