@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ def plan_policies(
     *,
     expires_at: str | None = None,
     prune: bool = False,
+    elsewhere: Collection[GateName] = (),
 ) -> Plan:
     """The plan for everything that the flags select."""
     from gatekeep.operations.plan import plan_gates
@@ -60,6 +61,7 @@ def plan_policies(
             manifests=loaded.manifests,
             expires_at=expires_at,
             prune=prune,
+            elsewhere=elsewhere,
             complete=all(Path(name).is_dir() for name in flags.filenames),
         )
     except RefusedError as error:

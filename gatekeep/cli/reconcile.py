@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatekeep.cluster.protocol import Cluster
     from gatekeep.model.outcomes import Reconciled
     from gatekeep.model.plan import Plan
+    from gatekeep.model.record import GateName
     from gatekeep.sources.repository import Repository
 
 # The first of these that a gate ended with is the command's own: what needs a person soonest stands first.
@@ -77,44 +78,46 @@ def command(
 
 
 class _How(NamedTuple):
-    """The flags that hold for every gate."""
+    """The flags that hold for every gate, and the gates that have a policy."""
 
     access: ClusterFlags
     policies: SourceFlags
     timeout: int
     prometheus: str | None
     lock_timeout: int
+    elsewhere: tuple[GateName, ...] = ()
 
 
 def _reconciled(cluster: Cluster, loaded: Repository, namespaces: Sequence[str], how: _How) -> Iterator[Reconciled]:
     """One answer for each gate that the policies name; a signal ends it."""
-    for (namespace, name), part in _by_gate(loaded):
-        if namespace not in namespaces:
+    parts = _by_gate(loaded)
+    for gate, part in parts.items():
+        if gate.namespace not in namespaces:
             continue
-        found = _one(cluster, f"{namespace}/{name}", part, [namespace], how)
+        found = _one(cluster, str(gate), part, [gate.namespace], how._replace(elsewhere=tuple(parts)))
         yield found
         if found.stopped:
             return
 
 
-def _by_gate(loaded: Repository) -> Iterator[tuple[tuple[str, str], Repository]]:
+def _by_gate(loaded: Repository) -> dict[GateName, Repository]:
     """The policies of each gate: its own, and the isolations of its pods."""
     from gatekeep.model.policy import Isolation
+    from gatekeep.model.record import GateName
 
-    parts: dict[tuple[str, str], list[int]] = {}
+    parts: dict[GateName, list[int]] = {}
     for number, item in enumerate(loaded.policies):
         policy = item.policy
         name = policy.spec.gate if isinstance(policy, Isolation) else policy.name
-        parts.setdefault((policy.namespace, name), []).append(number)
-    for key, numbers in sorted(parts.items()):
-        yield (
-            key,
-            dataclasses.replace(
-                loaded,
-                policies=tuple(loaded.policies[number] for number in numbers),
-                places=tuple(loaded.places[number] for number in numbers),
-            ),
+        parts.setdefault(GateName(policy.namespace, name), []).append(number)
+    return {
+        gate: dataclasses.replace(
+            loaded,
+            policies=tuple(loaded.policies[number] for number in numbers),
+            places=tuple(loaded.places[number] for number in numbers),
         )
+        for gate, numbers in sorted(parts.items())
+    }
 
 
 def _one(
@@ -145,7 +148,7 @@ def _applied(
     from gatekeep.proof.verify import VerifiedPlan
 
     snapshot = cluster.snapshot(namespaces)
-    plan = plan_policies(part, snapshot, how.policies, how.timeout, prune=prune)
+    plan = plan_policies(part, snapshot, how.policies, how.timeout, prune=prune, elsewhere=how.elsewhere)
     verified = require_applicable(plan, snapshot, now=cluster.clock.now())
     measure = carry_out.measuring(plan, how.prometheus)
 

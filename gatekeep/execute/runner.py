@@ -83,11 +83,12 @@ def _reached(context: Context, step: Step) -> None:
     for gate in context.plan.gates:
         for stage in gate.stages:
             if stage.through == step.number:
+                context.check()
                 _record(context, gate, stage.progress)
 
 
 def _aborted(context: Context, step: Step, error: CheckFailedError) -> None:
-    """Whoever comes next takes the canary out; that the run is over must not depend on this process."""
+    """Whoever comes next takes the canary out; that the run is over must depend on no process and no signal."""
     for gate in context.plan.gates:
         if step.policy == f"TrafficGate {gate.namespace}/{gate.name}" and gate.progress is not None:
             done = [stage.progress.step for stage in gate.stages if stage.through < step.number]
@@ -103,7 +104,8 @@ def _recorded_step(context: Context, gate: GateTarget, run: str) -> int:
 
 
 def _record(context: Context, gate: GateTarget, progress: Progress) -> None:
-    context.check()
+    for lock in context.locks:
+        lock.keep()
     now = timestamp(context.cluster.clock.now())
     history.advance(context.cluster, GateName(gate.namespace, gate.name), progress, now)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -29,13 +29,15 @@ def plan_gates(
     expires_at: str | None = None,
     prune: bool = False,
     complete: bool = False,
+    elsewhere: Collection[GateName] = (),
 ) -> Plan:
     """The plan that brings all ``policies`` about, with its proof, which may not hold.
 
     ``findings`` are those of reading the policies; they stand in the plan too. ``manifests`` are what Git
-    says beside them. ``complete`` says that the policies are all of a folder: an isolation that is not among them is
-    over. ``prune`` retires the recorded gates of this ``repository`` that no policy names any more. Raises
-    :class:`RefusedError` when the cluster is not as a policy needs it.
+    says beside them. ``elsewhere`` are gates that have a policy too, and plans of their own. ``complete`` says that the
+    policies are all of a folder: an isolation that is not among them is over. ``prune`` retires the recorded gates of
+    this ``repository`` that no policy names any more. Raises :class:`RefusedError` when the cluster is not as a policy
+    needs it.
     """
     pairs = [
         (_course(item, record, snapshot, timeout_seconds), record)
@@ -47,7 +49,7 @@ def plan_gates(
     _refuse_shared([course for course, _ in pairs])
     _refuse_isolated_twice([course for course, _ in pairs], snapshot)
     source = Source(repository=repository, revision=revision, policies=tuple(_source(located) for located in policies))
-    found = (*findings, *_without_policy({course.name for course, _ in pairs}, snapshot, repository))
+    found = (*findings, *_without_policy({course.name for course, _ in pairs}, elsewhere, snapshot, repository))
     return finish(pairs, snapshot, source=source, findings=found, manifests=manifests, expires_at=expires_at)
 
 
@@ -111,11 +113,13 @@ def _pruned(
             yield retire_course(gate, record, snapshot, timeout_seconds), record
 
 
-def _without_policy(named: set[GateName], snapshot: Snapshot, repository: str | None) -> Iterable[Finding]:
+def _without_policy(
+    named: set[GateName], elsewhere: Collection[GateName], snapshot: Snapshot, repository: str | None
+) -> Iterable[Finding]:
     """Recorded gates of the same namespaces that no policy names: their policy was deleted, or lies elsewhere."""
     namespaces = {name.namespace for name in named}
     for gate, record in sorted(records_in(snapshot).items()):
-        if gate in named or gate.namespace not in namespaces:
+        if gate in named or gate in elsewhere or gate.namespace not in namespaces:
             continue
         came = f"Its policy came from {record.repository}. " if record.repository not in (None, repository) else ""
         yield Finding(

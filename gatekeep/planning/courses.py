@@ -15,9 +15,11 @@ from gatekeep.model.record import GateName, Record, services_of
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
 from gatekeep.model.waits import CheckWait
+from gatekeep.model.wording import listed
 from gatekeep.planning import isolating, preflight, previewing, returning
 from gatekeep.planning.admitting import refuse_unknown, wanted_admissions, withdrawn_admissions
 from gatekeep.planning.task import (
+    Comeback,
     GateCourse,
     GateTask,
     Leg,
@@ -40,7 +42,6 @@ from gatekeep.strategies.question import Course, Question
 from gatekeep.strategies.rotation import desired_course, desired_rotation, standing_course
 
 KEPT_LIMIT = 1000
-_NAMED = 6
 
 
 def gate_course(wanted: Wanted, record: Record | None, snapshot: Snapshot, timeout_seconds: int) -> GateCourse:
@@ -66,8 +67,10 @@ def gate_course(wanted: Wanted, record: Record | None, snapshot: Snapshot, timeo
         returning=returning.lineages(apart, snapshot),
     )
     question = _moved(question, wanted)
-    back = returning.comebacks(apart, bases, desired_rotation(question).match, policy.gate, snapshot)
-    question = replace(question, isolated=apart.uids | returning.leaving(back))
+    back: tuple[Comeback, ...] = ()
+    if apart.returning:
+        back = returning.comebacks(apart, bases, desired_rotation(question).match, policy.gate, snapshot)
+        question = replace(question, isolated=apart.uids | returning.leaving(back))
     course = desired_course(question) if wanted.back_to is None else standing_course(question)
     standing, released = isolating.releases(apart, policy.namespace, snapshot)
     tasks = _leg_tasks(question, course, services, known, record, timeout_seconds)
@@ -89,9 +92,12 @@ def gate_course(wanted: Wanted, record: Record | None, snapshot: Snapshot, timeo
 def _apart(wanted: Wanted, record: Record | None, bases: Sequence[Mapping[str, str]], snapshot: Snapshot) -> Apart:
     pods = snapshot.pods_in(wanted.policy.namespace)
     recorded = record.isolations if record is not None else ()
+    former = recorded if wanted.back_to is None else wanted.back_to.isolations
+    if not (wanted.isolations or recorded or former):
+        return Apart()  # the common case: no look at every pod
     asked = Asked(
         policies=wanted.isolations,
-        recorded=recorded if wanted.back_to is None else wanted.back_to.isolations,
+        recorded=former,
         complete=wanted.complete,
         now=snapshot.time,
         undoes=wanted.back_to is not None,
@@ -251,7 +257,7 @@ def retire_course(name: GateName, record: Record, snapshot: Snapshot, timeout_se
         held = [pod.name for pod in item.pods if pod.uid in alive]
         if held:
             raise RefusedError(
-                f"{item.by} isolates {', '.join(held[:_NAMED])}: without the gate nothing keeps a pod out of rotation",
+                f"{item.by} isolates {listed(held)}: without the gate nothing keeps a pod out of rotation",
                 where=f"TrafficGate {name}",
                 hint="end the isolation first: delete its document and apply the folder, or let it expire and apply",
             )

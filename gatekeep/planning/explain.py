@@ -16,6 +16,7 @@ from gatekeep.model.policy import Gate
 from gatekeep.model.record import GateName, Record
 from gatekeep.model.selectors import matches_map
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.wording import listed
 from gatekeep.planning.isolating import isolation_findings
 from gatekeep.planning.later import held_pods, later_pods, spare_label, undo_hazards
 from gatekeep.planning.returning import comeback_findings
@@ -23,8 +24,6 @@ from gatekeep.planning.task import GateCourse, GateTask, base_of, gates_on, know
 from gatekeep.strategies.moving import readopted
 from gatekeep.strategies.question import DesiredRotation, Question, serves
 from gatekeep.strategies.rotation import desired_rotation
-
-_NAMED = 6
 
 
 def findings(course: GateCourse, record: Record | None, snapshot: Snapshot) -> tuple[Finding, ...]:
@@ -313,6 +312,4 @@ def _behind_controller(service: Service, snapshot: Snapshot) -> Iterable[Finding
 
 def _pods(pods: list[Pod]) -> str:
     names = sorted(pod.name for pod in pods)
-    shown = ", ".join(names[:_NAMED])
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} pod{'' if len(names) == 1 else 's'} ({shown}{more})"
+    return f"{len(pods)} pod{'' if len(pods) == 1 else 's'} ({listed(names)})"

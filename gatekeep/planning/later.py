@@ -12,13 +12,12 @@ from gatekeep.model.policy import Gate, TrafficGate
 from gatekeep.model.record import Record
 from gatekeep.model.selectors import is_reserved, keys_of
 from gatekeep.model.snapshot import Snapshot
+from gatekeep.model.wording import listed
 from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.planning.adoption import REVISIONED
 from gatekeep.planning.preflight import is_helper
 from gatekeep.planning.task import GateTask
 from gatekeep.planning.templates import to_change
-
-_NAMED = 6
 
 
 def later_pods(task: GateTask, target: Gate, policy: TrafficGate, snapshot: Snapshot) -> Iterable[Finding]:
@@ -26,7 +25,7 @@ def later_pods(task: GateTask, target: Gate, policy: TrafficGate, snapshot: Snap
     owners = _waiting_owners(task, target, snapshot)
     if not owners:
         return
-    names, label = _list(owners), f"{target.key}={target.value}"
+    names, label = listed(owners), f"{target.key}={target.value}"
     services = ", ".join(service.name for service in task.services)
     ends = f"A rolling update ends with no pod of it in rotation until then, and one of all leaves {services} with no "
     ends += "endpoint"
@@ -89,7 +88,7 @@ def held_pods(task: GateTask, policy: TrafficGate, snapshot: Snapshot) -> Iterab
     ]  # fmt: skip
     if not waiting:
         return
-    message = f"{len(waiting)} pod{'' if len(waiting) == 1 else 's'} out of rotation, held ({_list(waiting)}): "
+    message = f"{len(waiting)} pod{'' if len(waiting) == 1 else 's'} out of rotation, held ({listed(waiting)}): "
     if policy.spec.rotation.canary is not None:
         message += (
             "pods of the canary until the weight takes them in, stable ones until admit does, or gatekeep promote"
@@ -111,7 +110,7 @@ def undo_hazards(task: GateTask, target: Gate, record: Record | None, snapshot: 
         if item.kind in REVISIONED and (adopts or any(one.uid == uid for one in ours)):
             yield _undo(item, f"the revisions from before the label {key}={value}, which cannot be changed, have none")
         elif item.kind == "Deployment" and not adopts and (bare := _bare_sets(item, key, value, snapshot)):
-            yield _undo(item, f"{_list(bare)} give pods without {key}={value}")
+            yield _undo(item, f"{listed(bare)} give pods without {key}={value}")
 
 
 def _bare_sets(item: Workload, key: str, value: str, snapshot: Snapshot) -> list[str]:
@@ -165,7 +164,3 @@ def _is_behind(task: GateTask, labels: Mapping[str, str]) -> bool:
         all(labels.get(key) == value for key, value in (service.spec.selector or {}).items())
         for service in task.services
     )
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -93,7 +93,6 @@ def _bare_task(
         group=match,
         kept=frozenset(),
         floor=Floor(min_ready=0),
-        unsettled=task.unsettled,
         templates={},
         holds={},
         admitted=(),

@@ -10,11 +10,10 @@ from gatekeep.model.errors import RefusedError
 from gatekeep.model.objects import Pod, Workload
 from gatekeep.model.policy import BlueGreen, Group
 from gatekeep.model.progress import Progress
+from gatekeep.model.wording import listed
 from gatekeep.model.workloads import adoptable, is_born_in
 from gatekeep.strategies import runs
 from gatekeep.strategies.question import Course, DesiredRotation, Leg, Question, serves, uids_of, union_of
-
-_NAMED = 6
 
 
 def rotation(question: Question, wanted: BlueGreen) -> DesiredRotation:
@@ -47,7 +46,7 @@ def idle(question: Question, wanted: BlueGreen) -> DesiredRotation:
 
 def color(question: Question, wanted: BlueGreen) -> str:
     """The colour that is to be active: that of the policy, or after an abort the one before."""
-    progress = _own(question)
+    progress = question.own(identity(question))
     if progress is not None and progress.phase == "Aborted" and progress.former in wanted.colors:
         return progress.former
     return wanted.active
@@ -58,17 +57,13 @@ def identity(question: Question) -> str:
     return runs.identity(question.policy, None, question.snapshot)
 
 
-def _own(question: Question) -> Progress | None:
-    progress = question.progress
-    return progress if progress is not None and progress.run == identity(question) else None
-
-
 def _progress(question: Question, wanted: BlueGreen) -> Progress:
-    own = _own(question)
+    run = identity(question)
+    own = question.own(run)
     if own is not None and own.phase == "Aborted":
         return own
     former = own.former if own is not None else question.former
-    return Progress(run=identity(question), phase="Done", former=former if former in wanted.colors else "")
+    return Progress(run=run, phase="Done", former=former if former in wanted.colors else "")
 
 
 def _of(question: Question, wanted: BlueGreen, name: str) -> DesiredRotation:
@@ -122,7 +117,7 @@ def _refuse_unready(question: Question, wanted: BlueGreen, name: str, pods: Sequ
             hint="give the Service a selector that the pods of all colours match; the gate tells them apart",
         )
     if waiting or not pods:
-        found = f"{len(waiting)} of its {len(pods)} pods are not ready ({_list(waiting)})" if pods else "it has no pod"
+        found = f"{len(waiting)} of its {len(pods)} pods are not ready ({listed(waiting)})" if pods else "it has no pod"
         raise RefusedError(
             f"the colour {name} is to be active, and {found}: nothing is switched until every one of them is",
             hint="wait until they are ready; kubectl rollout status shows it",
@@ -148,7 +143,3 @@ def _replicas(item: Workload) -> int:
     if item.kind == "DaemonSet":
         return item.status.desired_number_scheduled
     return 1 if item.spec.replicas is None else item.spec.replicas
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -18,7 +18,7 @@ _ZONE = "topology.kubernetes.io/zone"
 
 def rotation(question: Question, wanted: Canary) -> DesiredRotation:
     """The rotation at the weight where the run stands."""
-    progress = _own(question, wanted)
+    progress = question.own(identity(question, wanted))
     if progress is not None and progress.phase == "Aborted":
         return at_weight(question, wanted, 0)
     if wanted.steps is None:
@@ -29,7 +29,7 @@ def rotation(question: Question, wanted: Canary) -> DesiredRotation:
 def course(question: Question, wanted: Canary) -> Course:
     """To the next pause. An aborted run stays aborted, whatever its steps say."""
     run = identity(question, wanted)
-    progress = _own(question, wanted)
+    progress = question.own(run)
     if progress is not None and progress.phase == "Aborted":
         return Course((Leg(at_weight(question, wanted, 0), progress.step),), progress)
     if wanted.steps is None:
@@ -50,12 +50,6 @@ def course(question: Question, wanted: Canary) -> Course:
 def identity(question: Question, wanted: Canary) -> str:
     """The run is known by the spec and by the templates of the canary group."""
     return runs.identity(question.policy, question.match(wanted.canary), question.snapshot)
-
-
-def _own(question: Question, wanted: Canary) -> Progress | None:
-    """Where this run stands; None when what is recorded is another's."""
-    progress = question.progress
-    return progress if progress is not None and progress.run == identity(question, wanted) else None
 
 
 def at_weight(question: Question, wanted: Canary, weight: int) -> DesiredRotation:

@@ -18,7 +18,7 @@ def promoted(question: Question) -> Progress | None:
     Raises :class:`RefusedError` when there is nothing to promote.
     """
     run = run_identity(question)
-    progress = question.progress if question.progress is not None and question.progress.run == run else None
+    progress = question.own(run)
     if progress is not None and progress.phase == "Aborted":
         return Progress(run=run, phase="Running", former=progress.former)
     if progress is not None and progress.phase == "Running":
@@ -44,7 +44,7 @@ def aborted(question: Question, reason: str) -> Progress:
     Raises :class:`RefusedError` for a pool, and where no colour was active before.
     """
     run, wanted = run_identity(question), question.policy.spec.rotation
-    own = question.progress if question.progress is not None and question.progress.run == run else None
+    own = question.own(run)
     if own is not None and own.phase == "Aborted":
         return own
     step = own.step if own is not None else 0

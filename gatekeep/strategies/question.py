@@ -89,6 +89,10 @@ class Question:
             return pod.uid in self.inside
         return any(pod.labels.get(gate.key) == gate.value for gate in self.standing)
 
+    def own(self, run: str) -> Progress | None:
+        """Where the run of that identity stands; None when what is recorded is another's."""
+        return self.progress if self.progress is not None and self.progress.run == run else None
+
     def nobody(self) -> Match:
         """No pod that is born belongs."""
         return Match(namespace=self.policy.namespace, any_of=())

@@ -81,3 +81,13 @@ def test_a_held_lock_is_worth_another_try(gatekeep: Gatekeep, cluster: EmbeddedC
     run = gatekeep("reconcile", "--once", "--lock-timeout", "2s")
     assert run.code == 75
     assert "somebody" in run.out
+
+
+def test_gates_that_have_a_policy_are_not_called_gates_without_one(
+    gatekeep: Gatekeep, cluster: EmbeddedCluster, folder: Path
+) -> None:
+    (folder / "policies" / "other.yaml").write_text(OTHER)
+    gatekeep("apply", "-y")
+    assert "gate-without-policy" not in gatekeep("reconcile", "--once").out
+    (folder / "policies" / "other.yaml").unlink()
+    assert "dockercoins/hasher: this gate stands" in gatekeep("reconcile", "--once").out
